@@ -1,0 +1,40 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup book test lint clean
+
+help:
+	@echo "make book     run the notebooks and build the book; make book PROFILE=cifar10 SEED=1 sets their parameters"
+	@echo "make test     run the tests"
+	@echo "make lint     check style and types"
+	@echo "make clean    remove the book that was built, and its executed notebooks"
+
+setup: $(VENV)/.ready
+
+# One environment for everything, inside the project; made anew only when its description changes.
+$(VENV)/.ready: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --requirement requirements.txt --editable .
+	touch $@
+
+# Every variable of the command line but PYTHON is a parameter of the notebooks.
+book: setup
+	$(BIN)/python book/execute.py $(filter-out PYTHON=%,$(MAKEOVERRIDES))
+	$(BIN)/jupyter-book build book/ --config _config.yml --path-output book -W --keep-going -n --all
+	@echo
+	@echo "The book is at file://$(CURDIR)/book/_build/html/index.html"
+	@echo "or, after $(BIN)/python -m http.server --directory book/_build/html, at http://localhost:8000"
+
+test: setup
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/mypy book/execute.py book/_ext/notebook_links.py
+
+# The environment and the cache of trained models and data stay.
+clean:
+	rm -rf book/_build book/executed

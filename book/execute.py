@@ -1,0 +1,199 @@
+"""Run every notebook with papermill, each only when something it depends on has changed.
+
+    python book/execute.py [NAME=VALUE ...]
+
+Each `notebooks/NAME.ipynb` becomes `book/executed/NAME.ipynb`, run from the project's root. Beside it, `NAME.run.json`
+holds a digest of everything the run depended on; the notebook is run again when that digest changes. A variable goes
+to every notebook that declares it in its cell tagged "parameters".
+"""
+
+import ast
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import re
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class VariableError(ValueError):
+    """A variable that cannot be read, or that no notebook declares."""
+
+
+def parse_variables(arguments: list[str]) -> dict[str, Any]:
+    """Read `NAME=VALUE` arguments: names in lower case, values as Python literals, or else as text (`8/255`, `cpu`).
+
+    Raises VariableError where an argument has another form.
+    """
+    variables: dict[str, Any] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals or not name.isidentifier():
+            raise VariableError(f"{argument!r}: a variable is given as NAME=VALUE, for example PROFILE=digits")
+        try:
+            variables[name.lower()] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            variables[name.lower()] = value
+    return variables
+
+
+def declared_parameters(notebook: NotebookNode) -> set[str]:
+    """The names that the notebook's cell tagged "parameters" assigns."""
+    source = "\n".join(cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    nodes = ast.walk(ast.parse(source))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def library_files(root: Path) -> Iterator[Path]:
+    """Every file of snslib, code and data, in a fixed order."""
+    for path in sorted((root / "snslib").rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path
+
+
+def installed_versions(root: Path) -> dict[str, str]:
+    """The installed version of each package that requirements.txt names, and Python's own."""
+    versions = {"python": ".".join(map(str, sys.version_info[:2]))}
+    for line in (root / "requirements.txt").read_text().splitlines():
+        if name := re.match(r"[A-Za-z0-9][\w.-]*", line):
+            versions[name[0]] = importlib.metadata.version(name[0])
+    return versions
+
+
+def run_digest(root: Path, notebook: NotebookNode, parameters: dict[str, Any]) -> str:
+    """SHA-256 of what a run depends on: the notebook's cells without outputs, snslib, parameters and versions."""
+    cells = [[cell.cell_type, cell.source, cell.metadata] for cell in notebook.cells]
+    described = [cells, sorted(parameters.items()), installed_versions(root)]
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for path in library_files(root):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
+
+
+class CellLog(logging.Handler):
+    """Shows papermill's log: the number of the cell that runs now, and what it prints as it prints it.
+
+    Left out are papermill's other remarks, and outputs that have no text of their own, such as `<Figure ...>`.
+    """
+
+    def __init__(self, cells: int) -> None:
+        super().__init__(logging.INFO)
+        self.cells = cells
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if started := re.match(r"Executing Cell (\d+)", message):
+            print(f"    cell {started[1]} of {self.cells}", flush=True)
+        elif record.funcName == "log_output_message" and not re.fullmatch(r"<.+>", message):
+            print(textwrap.indent(message.rstrip(), " " * 8), flush=True)
+
+
+@contextlib.contextmanager
+def shown_log(cells: int) -> Iterator[None]:
+    """Send papermill's log to the terminal while a notebook of that many cells runs."""
+    logger, handler = logging.getLogger("papermill"), CellLog(cells)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def fold_injected_cell(notebook: NotebookNode) -> None:
+    """Fold the cell of parameters that papermill adds, under a title that says what it holds."""
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("hide-input")
+            cell.metadata.mystnb = {"code_prompt_show": "Parameters of this run"}
+
+
+def run_notebook(source: Path, target: Path, parameters: dict[str, Any]) -> None:
+    """Run `source` in this directory with this Python's kernel and move the result to `target` once it is whole.
+
+    While it runs, and after a failure, what there is of it lies beside the target as `NAME.partial.ipynb`.
+    Raises PapermillExecutionError where a cell raises.
+    """
+    # A kernel of the same name that the user installed elsewhere must not take the place of this environment's own.
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    os.environ.pop("JUPYTER_PATH", None)
+    partial = target.with_suffix(".partial.ipynb")
+    cells = len(nbformat.read(source, as_version=4).cells) + bool(parameters)
+    with shown_log(cells):
+        executed = papermill.execute_notebook(
+            source,
+            partial,
+            parameters,
+            kernel_name="python3",
+            language="python",
+            log_output=True,
+            progress_bar=False,
+            cwd=".",
+            extra_arguments=["--log-level=ERROR"],  # the kernel's own log, not that of the cells
+        )
+    fold_injected_cell(executed)
+    nbformat.write(executed, partial)
+    os.replace(partial, target)
+
+
+def run_all(root: Path, variables: dict[str, Any]) -> None:
+    """Bring `book/executed` up to date with `notebooks`.
+
+    Raises VariableError where no notebook declares one of the variables, PapermillExecutionError where a cell raises.
+    """
+    sources = sorted((root / "notebooks").glob("*.ipynb"))
+    notebooks = {source: nbformat.read(source, as_version=4) for source in sources}
+    declared = {source: declared_parameters(notebook) for source, notebook in notebooks.items()}
+    known = sorted(set().union(*declared.values()))
+    if unknown := sorted(variables.keys() - set(known)):
+        raise VariableError(f"{', '.join(unknown)}: no notebook has such a parameter; there are {', '.join(known)}")
+
+    executed = root / "book" / "executed"
+    executed.mkdir(parents=True, exist_ok=True)
+    for number, (source, notebook) in enumerate(notebooks.items(), start=1):
+        parameters = {name: value for name, value in variables.items() if name in declared[source]}
+        target, record = executed / source.name, executed / f"{source.stem}.run.json"
+        digest = run_digest(root, notebook, parameters)
+        title = f"[{number}/{len(notebooks)}] {source.stem}"
+        if target.exists() and record.exists() and json.loads(record.read_text())["digest"] == digest:
+            print(f"{title}: unchanged since its last run", flush=True)
+            continue
+        print(f"{title}: running", *(f"{name}={value}" for name, value in parameters.items()), flush=True)
+        started = time.monotonic()
+        try:
+            with contextlib.chdir(root):
+                run_notebook(source.relative_to(root), target.relative_to(root), parameters)
+        except PapermillExecutionError as error:
+            print(f"{title}: failed in cell {error.cell_index + 1}; see {target.with_suffix('.partial.ipynb')}", flush=True)
+            raise
+        seconds = round(time.monotonic() - started, 1)
+        record.write_text(json.dumps({"digest": digest, "parameters": parameters, "seconds": seconds}, indent=1) + "\n")
+        print(f"{title}: done in {seconds:.0f} s", flush=True)
+
+
+def main() -> None:
+    try:
+        run_all(ROOT, parse_variables(sys.argv[1:]))
+    except VariableError as error:
+        sys.exit(f"error: {error}")
+    except PapermillExecutionError as error:
+        sys.exit(str(error))  # the traceback, which ends with the exception
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Neuron sensitivity and Sensitive Neuron Stabilizing (Zhang et al. 2021), the parts of the paper as a library."""
+
+from snslib.attacks import fgsm, least_likely_class, mi_fgsm, paper_attacks, pgd, step_ll
+from snslib.data import load_dataset
+from snslib.hooks import record, suppress
+from snslib.losses import adversarial_loss, sns_loss
+from snslib.models import build_model
+from snslib.sensitivity import (
+    average_jaccard,
+    chance_jaccard,
+    dual_pairs,
+    important_neurons,
+    jaccard,
+    neuron_sensitivity,
+    top_neurons,
+    total_jaccard,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "adversarial_loss",
+    "average_jaccard",
+    "build_model",
+    "chance_jaccard",
+    "dual_pairs",
+    "fgsm",
+    "important_neurons",
+    "jaccard",
+    "least_likely_class",
+    "load_dataset",
+    "mi_fgsm",
+    "neuron_sensitivity",
+    "paper_attacks",
+    "pgd",
+    "record",
+    "sns_loss",
+    "step_ll",
+    "suppress",
+    "top_neurons",
+    "total_jaccard",
+]

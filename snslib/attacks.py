@@ -1,0 +1,212 @@
+"""The four white-box attacks of section 3.1, all bounded in l-infinity and all in the [0, 1] space of the pixels.
+
+Each returns adversarial images, detached, in [0, 1] and within eps of x, and leaves the model as it was: every
+module's train or eval mode, every parameter's ``requires_grad`` and ``grad``, and the global random state. The model
+runs in eval mode, so that an image's result does not depend on the rest of its batch. The loss is summed, not
+averaged: a step does not depend on the size of the batch, and gradients do not underflow.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from snslib import checks, kernels
+from snslib.modes import frozen
+
+Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, x, y) to x'
+
+
+def least_likely_class(model: nn.Module, x: Tensor) -> Tensor:
+    """The class to which the model gives the lowest logit, int64 (N,): the target of Step-LL (Kurakin et al. 2017)."""
+    checks.images("x", x)
+    with frozen(model), torch.no_grad():
+        return model(x).argmin(1)
+
+
+def fgsm(model: nn.Module, x: Tensor, y: Tensor, eps: float = 8 / 255, targeted: bool = False) -> Tensor:
+    """FGSM (Goodfellow et al. 2015): one step of length eps along the sign of the input gradient.
+
+    Args:
+        model: maps (N, C, H, W) in [0, 1] to logits (N, K).
+        x: float (N, C, H, W) in [0, 1].
+        y: int64 (N,), the true classes, or the classes to reach when ``targeted``.
+        eps: radius in [0, 1] pixel space, >= 0.
+        targeted: step toward y instead of away from it.
+
+    Returns:
+        Adversarial images, same shape and type as x.
+
+    Raises:
+        ValueError: x outside [0, 1] or with NaN, labels that do not fit, eps < 0.
+    """
+    loss = _Loss(x, y, targeted)
+    checks.not_negative("eps", eps)
+    with frozen(model):
+        x = x.detach()
+        return kernels.sign_step(x, loss.gradient(model, x), x, eps, eps)
+
+
+def step_ll(model: nn.Module, x: Tensor, eps: float = 8 / 255) -> Tensor:
+    """Step-LL (Kurakin et al. 2017): one step of length eps toward the least likely class.
+
+    Arguments, result and errors as in :func:`fgsm`; the target comes from the model's own prediction.
+    """
+    return fgsm(model, x, least_likely_class(model, x), eps, targeted=True)
+
+
+def mi_fgsm(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float = 8 / 255,
+    step_size: float = 0.8 / 255,
+    steps: int = 10,
+    decay: float = 1.0,
+    targeted: bool = False,
+) -> Tensor:
+    """MI-FGSM (Dong et al. 2018): iterated sign steps along an accumulated, per-image L1-normalised gradient.
+
+    Args:
+        model, x, y, eps, targeted: as in :func:`fgsm`.
+        step_size: the paper's alpha = eps / 10.
+        steps: the paper's k = 10, >= 1.
+        decay: the paper's mu = 1.0, >= 0.
+
+    Returns:
+        Adversarial images, same shape and type as x.
+
+    Raises:
+        ValueError: as in :func:`fgsm`, and for step_size < 0, steps < 1, decay < 0.
+    """
+    loss = _Loss(x, y, targeted)
+    _check_iterative(eps, step_size, steps)
+    checks.not_negative("decay", decay)
+    with frozen(model):
+        x = x.detach()
+        x_adv, direction = x, torch.zeros_like(x)
+        for _ in range(steps):
+            direction = kernels.momentum(direction, loss.gradient(model, x_adv), decay)
+            x_adv = kernels.sign_step(x_adv, direction, x, eps, step_size)
+        return x_adv
+
+
+def pgd(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float = 8 / 255,
+    step_size: float = 0.8 / 255,
+    steps: int = 10,
+    random_start: bool = False,
+    restarts: int = 1,
+    targeted: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """PGD (Madry et al. 2018): iterated sign steps, each projected on the eps ball and on [0, 1].
+
+    Section 3.1 names no random start, so the default starts at x.
+
+    Args:
+        model, x, y, eps, targeted: as in :func:`fgsm`.
+        step_size: the paper's alpha = eps / 10.
+        steps: the paper's k = 10, >= 1.
+        random_start: start anywhere in the eps ball, uniformly.
+        restarts: how many starts; per image the best is kept: one that succeeds before one that does not, then the
+            higher loss. More than one needs ``random_start``.
+        generator: the source of the starts, on the CPU so that a seed means the same on every device. None draws
+            from a copy of the global random state and leaves that where it was.
+
+    Returns:
+        Adversarial images, same shape and type as x.
+
+    Raises:
+        ValueError: as in :func:`fgsm`, and for step_size < 0, steps < 1, restarts < 1 or without random_start.
+    """
+    loss = _Loss(x, y, targeted)
+    _check_iterative(eps, step_size, steps)
+    checks.at_least("restarts", restarts, 1)
+    if restarts > 1 and not random_start:
+        raise ValueError(f"restarts: {restarts} restarts from the same point are all alike; pass random_start=True")
+    if generator is None:
+        generator = torch.Generator()
+        generator.set_state(torch.get_rng_state())
+
+    def climb(start: Tensor) -> Tensor:
+        x_adv = start
+        for _ in range(steps):
+            x_adv = kernels.sign_step(x_adv, loss.gradient(model, x_adv), x, eps, step_size)
+        return x_adv
+
+    def start() -> Tensor:
+        if not random_start:
+            return x
+        uniform = torch.rand(x.shape, generator=generator, dtype=torch.float64) * 2 - 1
+        return (x + eps * uniform.to(x)).clamp_(0, 1)
+
+    x = x.detach()
+    with frozen(model):
+        best = climb(start())
+        if restarts > 1:
+            best_rank = loss.rank(model, best)
+            for _ in range(restarts - 1):
+                x_adv = climb(start())
+                rank = loss.rank(model, x_adv)
+                best = torch.where((rank > best_rank).view(-1, 1, 1, 1), x_adv, best)
+                best_rank = torch.maximum(rank, best_rank)
+        return best
+
+
+def paper_attacks(eps: float, step_size: float, steps: int) -> dict[str, Attack]:
+    """The columns of Tables 1 and 2, by name: each maps (model, x, y) to adversarial images.
+
+    Step-LL and MI-FGSM are the targeted ones. The paper does not name MI-FGSM's target; as for Step-LL it is the
+    class that is least likely for the clean image. PGD and FGSM are untargeted.
+    """
+    return {
+        "step_ll": lambda model, x, y: step_ll(model, x, eps),
+        "mi_fgsm": lambda model, x, y: mi_fgsm(
+            model, x, least_likely_class(model, x), eps, step_size, steps, targeted=True
+        ),
+        "pgd": lambda model, x, y: pgd(model, x, y, eps, step_size, steps),
+        "fgsm": lambda model, x, y: fgsm(model, x, y, eps),
+    }
+
+
+class _Loss:
+    """Summed cross-entropy to y, which every attack climbs; negated when y is a target to reach."""
+
+    def __init__(self, x: Tensor, y: Tensor, targeted: bool) -> None:
+        checks.images("x", x)
+        checks.labels("y", y, len(x))
+        self.y, self.highest, self.sign = y, int(y.max()), -1.0 if targeted else 1.0
+
+    def logits(self, model: nn.Module, x: Tensor) -> Tensor:
+        logits = model(x)
+        if logits.ndim != 2 or logits.shape[1] <= self.highest:
+            raise ValueError(
+                f"y: class {self.highest} needs a model with logits (N, K) and K > {self.highest}, "
+                f"this one puts out {tuple(logits.shape)}"
+            )
+        return logits
+
+    def gradient(self, model: nn.Module, x: Tensor) -> Tensor:
+        x = x.detach().clone().requires_grad_(True)
+        loss = self.sign * F.cross_entropy(self.logits(model, x), self.y, reduction="sum")
+        return torch.autograd.grad(loss, x)[0]
+
+    @torch.no_grad()
+    def rank(self, model: nn.Module, x_adv: Tensor) -> Tensor:
+        """(N,), higher is the better attack: success in the first place, then the loss (squeezed into (-1/2, 1/2))."""
+        logits = self.logits(model, x_adv)
+        reached = logits.argmax(1) == self.y
+        success = reached if self.sign < 0 else ~reached
+        loss = self.sign * F.cross_entropy(logits.double(), self.y, reduction="none")
+        return success.double() + loss / (2 + 2 * loss.abs())
+
+
+def _check_iterative(eps: float, step_size: float, steps: int) -> None:
+    checks.not_negative("eps", eps)
+    checks.not_negative("step_size", step_size)
+    checks.at_least("steps", steps, 1)

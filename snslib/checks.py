@@ -1,0 +1,63 @@
+"""Checks of arguments that several files share. Each raises a ``ValueError`` naming argument, value and remedy."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def images(name: str, x: Tensor) -> None:
+    """``x`` is a float tensor (N, C, H, W) with N >= 1 and every value in [0, 1]; NaN is refused.
+
+    One reduction over ``x``; on a GPU this waits for the device once.
+    """
+    if not isinstance(x, Tensor) or x.ndim != 4 or len(x) == 0:
+        came = f"a tensor of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"{name}: expected a non-empty float tensor (N, C, H, W), got {came}")
+    if not x.is_floating_point():
+        raise ValueError(f"{name}: expected floats in [0, 1], got {x.dtype}; data.to_float converts uint8 images")
+    if not ((x >= 0) & (x <= 1)).all():
+        low, high = x.min().item(), x.max().item()
+        raise ValueError(
+            f"{name}: values must lie in [0, 1], got [{low:.4g}, {high:.4g}]; "
+            "pass images before normalisation (the models of snslib normalise inside) and without NaN"
+        )
+
+
+def labels(name: str, y: Tensor, n: int) -> None:
+    """``y`` is an int64 tensor (n,) without negative values."""
+    if not isinstance(y, Tensor) or y.shape != (n,) or y.dtype != torch.int64:
+        came = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+        raise ValueError(f"{name}: expected an int64 tensor of shape ({n},), one class per image, got {came}")
+    if (y < 0).any():
+        raise ValueError(f"{name}: classes are counted from 0, got {y.min().item()}")
+
+
+def not_negative(name: str, value: float) -> None:
+    """``value`` is a finite number >= 0."""
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"{name}: expected a finite number >= 0, got {value!r}")
+
+
+def at_least(name: str, value: int, least: int) -> None:
+    """``value`` is an integer >= ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}: expected an integer >= {least}, got {value!r}")
+
+
+def layers(model: nn.Module, names: list[str]) -> dict[str, nn.Module]:
+    """The modules behind the dotted ``names``, in the same order.
+
+    Raises:
+        ValueError: a name is no module of ``model``; the message lists what there is.
+    """
+    if isinstance(names, str) or not names:
+        raise ValueError(f"layers: expected a non-empty list of layer names, got {names!r}")
+    found = {}
+    for name in names:
+        try:
+            found[name] = model.get_submodule(name)
+        except AttributeError:
+            known = ", ".join(n for n, _ in model.named_modules() if n)
+            raise ValueError(f"layers: the model has no layer {name!r}; it has {known}") from None
+    return found

@@ -1,0 +1,94 @@
+"""Record and change the activations of named layers of any ``nn.Module``; the hooks go when the ``with`` ends."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from snslib import checks
+
+
+def channels_of(layer: str, output: object) -> Tensor:
+    """``output`` of a layer, provided that it is a tensor (N, C, ...); ValueError otherwise."""
+    if not isinstance(output, Tensor) or output.ndim < 2:
+        came = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(f"layers: {layer!r} puts out {came}; a layer of neurons puts out one tensor (N, C, ...)")
+    return output
+
+
+@contextmanager
+def on_output(model: nn.Module, actions: Mapping[str, Callable[[Tensor], Tensor | None]]) -> Iterator[None]:
+    """While the context lasts, call ``actions[layer](output)`` after each layer; a returned tensor takes its place.
+
+    A layer that runs more than once in a forward pass calls its action each time.
+
+    Raises:
+        ValueError: a name is no layer of the model, or a layer's output is not a tensor (N, C, ...).
+    """
+    modules = checks.layers(model, list(actions))
+    with ExitStack() as stack:
+        for name, module in modules.items():
+
+            def hook(_module: nn.Module, _inputs: object, output: object, name: str = name) -> Tensor | None:
+                return actions[name](channels_of(name, output))
+
+            stack.callback(module.register_forward_hook(hook).remove)
+        yield
+
+
+@contextmanager
+def record(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Record what the layers put out (section 2: the outputs F_l^m of their neurons).
+
+    Args:
+        model: any module.
+        layers: dotted names as in ``model.get_submodule``.
+
+    Yields:
+        A dictionary that each forward pass fills anew: layer to its output, (N, C, H, W) or (N, C). The tensors are
+        copies that an in-place operation further on cannot change, and they carry gradients where the pass does.
+        Of a layer that runs several times in one pass, the last output is kept.
+
+    Raises:
+        ValueError: an unknown layer, or one whose output is not a tensor (N, C, ...).
+    """
+    activations: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[Tensor], None]:
+        def action(output: Tensor) -> None:
+            activations[name] = output.clone()
+
+        return action
+
+    with on_output(model, {name: keep(name) for name in checks.layers(model, list(layers))}):
+        yield activations
+
+
+@contextmanager
+def suppress(model: nn.Module, neurons: Mapping[str, Tensor | Sequence[int]], beta: float) -> Iterator[None]:
+    """Multiply the outputs of chosen neurons by beta (section 3.4, Fig. 3a); beta = 1 is the model as it is.
+
+    Args:
+        model: any module.
+        neurons: layer to the channels to suppress, int (K,).
+        beta: the factor, usually in [0, 1].
+
+    Raises:
+        ValueError: an unknown layer, or a channel that the layer does not have (the latter at the forward pass).
+    """
+    indices = {name: torch.as_tensor(index, dtype=torch.int64) for name, index in neurons.items()}
+
+    def scale(name: str) -> Callable[[Tensor], Tensor]:
+        def action(output: Tensor) -> Tensor:
+            channels, index = output.shape[1], indices[name]
+            if len(index) and not 0 <= int(index.min()) <= int(index.max()) < channels:
+                raise ValueError(f"neurons: {name!r} has channels 0..{channels - 1}, got {index.tolist()}")
+            factor = torch.ones(channels, dtype=output.dtype)
+            factor[index] = beta
+            return output * factor.to(output.device).view(1, -1, *[1] * (output.ndim - 2))
+
+        return action
+
+    with on_output(model, {name: scale(name) for name in indices}):
+        yield

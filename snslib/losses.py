@@ -1,0 +1,62 @@
+"""The loss terms of section 4.2: the SNS loss (Eq. 9) and the adversarial training loss (in Eq. 11)."""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from snslib import kernels
+
+REDUCTIONS = ("mean", "space_mean", "sum")
+
+
+def sns_loss(
+    clean: Mapping[str, Tensor],
+    adversarial: Mapping[str, Tensor],
+    omega: Mapping[str, Tensor],
+    reduction: str = "mean",
+) -> Tensor:
+    """How far the sensitive neurons' outputs for x and x' lie apart (Eq. 9), averaged over the batch.
+
+    Where a neuron puts out exactly the same for both, the gradient is 0.
+
+    Args:
+        clean, adversarial: recordings of the same layers, layer to (N, C, H, W) or (N, C).
+        omega: layer to the sensitive neurons, int64 (K,); the layers summed over.
+        reduction: how the norm of Eq. 9 is read. "sum" is the literal L1 norm, summed over positions and neurons;
+            "space_mean" averages over positions, so that layers of different sizes weigh alike; "mean" averages over
+            positions and neurons, so that neither size nor number of the chosen neurons matters. All sum over layers.
+
+    Returns:
+        A scalar >= 0.
+
+    Raises:
+        ValueError: no layers, a layer that was not recorded, shapes that differ, an unknown reduction.
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+    if not omega:
+        raise ValueError("omega: expected the sensitive neurons of at least one layer, got none")
+    terms = []
+    for layer, neurons in omega.items():
+        if layer not in clean or layer not in adversarial:
+            raise ValueError(f"omega: layer {layer!r} was not recorded; recorded are {', '.join(clean) or 'none'}")
+        a, b = clean[layer], adversarial[layer]
+        if a.shape != b.shape:
+            raise ValueError(f"adversarial: {layer!r} has shape {tuple(b.shape)}, the clean one {tuple(a.shape)}")
+        distance = kernels.channel_l1(a, b, neurons.to(a.device)).sum() / len(a)
+        positions = a[0, 0].numel()
+        divisor = {"sum": 1, "space_mean": positions, "mean": positions * len(neurons)}[reduction]
+        terms.append(distance / divisor)
+    return torch.stack(terms).sum()
+
+
+def adversarial_loss(logits: Tensor, logits_adv: Tensor, y: Tensor) -> Tensor:
+    """L_adv of Eq. 11: cross-entropy on clean and adversarial images, mixed 1 to 1 (C.1).
+
+    Args:
+        logits, logits_adv: (N, K).
+        y: int64 (N,).
+    """
+    return (F.cross_entropy(logits, y) + F.cross_entropy(logits_adv, y)) / 2

@@ -1,0 +1,123 @@
+"""What each defense minimises, as one small class per defense, called by the loop in ``training.py`` for each batch.
+
+An objective maps (model, x, x', y) to the loss and its terms by name. ``pairs`` holds x' for every training image
+where the defense trains on a fixed dual pair set; the loop then augments x and x' alike. Where ``pairs`` is None the
+loop passes None for x', and a defense that needs adversarial examples makes them from the current model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from snslib.attacks import Attack
+from snslib.data import Split
+from snslib.hooks import record
+from snslib.losses import adversarial_loss, sns_loss
+from snslib.sensitivity import dual_pairs
+
+PAIRS = ("fixed", "epoch", "step")
+
+
+class Objective(Protocol):
+    """The shape of an objective."""
+
+    @property
+    def pairs(self) -> Tensor | None:
+        """x' of every training image, float (N, 3, H, W) in [0, 1], or None."""
+
+    def start_epoch(self, model: nn.Module, train: Split) -> None:
+        """Called before each epoch with the current model and the images that are trained on."""
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one batch, and its terms before weighting."""
+
+
+@dataclass
+class Vanilla:
+    """Cross-entropy on clean images."""
+
+    pairs: None = None
+
+    def start_epoch(self, model: nn.Module, train: Split) -> None:
+        """Nothing to prepare."""
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = F.cross_entropy(model(x), y)
+        return loss, {"cls": loss}
+
+
+@dataclass
+class PAT:
+    """PGD adversarial training (Madry et al. 2018) as in C.1: x' from the current model, clean and x' mixed 1 to 1."""
+
+    attack: Attack
+    pairs: None = None
+
+    def start_epoch(self, model: nn.Module, train: Split) -> None:
+        """Nothing to prepare."""
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        x_adv = self.attack(model, x, y)
+        loss = adversarial_loss(model(x), model(x_adv), y)
+        return loss, {"adv": loss}
+
+
+@dataclass
+class SNS:
+    """Sensitive Neurons Stabilizing: Eq. 10, or with ``adversarial`` Eq. 11 and Algorithm 1.
+
+    Args:
+        omega: the sensitive neurons of the stabilised layers.
+        lam: the weight lambda of Eq. 9's loss.
+        adversarial: train on L_adv (SNS^adv) instead of L_cls (SNS^cls).
+        reduction: the reading of Eq. 9's norm, see :func:`snslib.losses.sns_loss`.
+        source: where x' comes from. "fixed": made once on the vanilla model, as Algorithm 1 says, and passed as
+            ``pairs``. "epoch": made anew from the current model before each epoch. "step": for each batch.
+        attack: makes x' for "epoch" and "step".
+        pairs: x' of every training image for "fixed".
+    """
+
+    omega: Mapping[str, Tensor]
+    lam: float
+    adversarial: bool
+    reduction: str = "mean"
+    source: str = "fixed"
+    attack: Attack | None = None
+    pairs: Tensor | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.source not in PAIRS:
+            raise ValueError(f"pairs: expected one of {', '.join(PAIRS)}, got {self.source!r}")
+        if (self.source == "fixed") == (self.pairs is None) or (self.source != "fixed") == (self.attack is None):
+            raise ValueError(f"pairs: {self.source!r} needs {'pairs' if self.source == 'fixed' else 'an attack'} only")
+
+    def start_epoch(self, model: nn.Module, train: Split) -> None:
+        """Make the dual pairs anew where they are the epoch's."""
+        if self.source == "epoch":
+            assert self.attack is not None
+            self.pairs = torch.cat([x_adv for _, x_adv in dual_pairs(model, train, self.attack)])
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        if x_adv is None:
+            assert self.attack is not None
+            x_adv = self.attack(model, x, y)
+        layers = list(self.omega)
+        with record(model, layers) as clean:
+            logits = model(x)
+        with record(model, layers) as adversarial:
+            logits_adv = model(x_adv)
+        task = adversarial_loss(logits, logits_adv, y) if self.adversarial else F.cross_entropy(logits, y)
+        sns = sns_loss(clean, adversarial, self.omega, self.reduction)  # Eq. 9
+        return task + self.lam * sns, {"adv" if self.adversarial else "cls": task, "sns": sns}  # Eq. 10, Eq. 11

@@ -1,0 +1,254 @@
+"""Neuron sensitivity, sensitive neurons, important neurons, and how much sets of neurons overlap (Eq. 1-8, A.1)."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+
+from snslib import checks, kernels
+from snslib.attacks import Attack
+from snslib.data import Split, batches, to_float
+from snslib.hooks import on_output, record
+from snslib.modes import device_of, frozen
+
+NeuronSet = Tensor | Iterable[int]
+
+
+def dual_pairs(
+    model: nn.Module, split: Split, attack: Attack, batch_size: int = 250
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The dual pair set of section 2.1, made batch by batch as it is asked for.
+
+    Args:
+        model: the model that is attacked, white-box.
+        split: the images, in whose order the pairs come.
+        attack: maps (model, x, y) to x', for example one of ``attacks.paper_attacks``.
+        batch_size: pairs at a time.
+
+    Yields:
+        (x, x'), float (B, 3, H, W) in [0, 1], on the model's device.
+    """
+    for _, images, y in batches(split.to(device_of(model)), batch_size):
+        x = to_float(images)
+        yield x, attack(model, x, y)
+
+
+def neuron_sensitivity(
+    model: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]], layers: Sequence[str]
+) -> dict[str, Tensor]:
+    """How much each neuron's output differs between benign and adversarial images (Eq. 1).
+
+    Per batch, x and x' go through the model together, in eval mode, and each layer's difference is reduced inside the
+    hook: no activation is kept, whatever the number of layers and pairs. The model is left as it was.
+
+    Args:
+        model: any module.
+        pairs: the dual pair set, batches (x, x') of float images (B, C, H, W) in [0, 1], of any sizes B.
+        layers: dotted names of layers that put out (N, C, H, W) or (N, C).
+
+    Returns:
+        Layer to float32 (C,) on the CPU: the L1 norm of the difference, summed over space, averaged over the pairs.
+        Of a layer that runs several times in a pass, the last output counts.
+
+    Raises:
+        ValueError: no pairs, shapes that differ, images outside [0, 1], an unknown layer, outputs that are not finite.
+    """
+    names = list(checks.layers(model, list(layers)))
+    batch: dict[str, Tensor] = {}
+    total: dict[str, Tensor] = {}
+    n = 0
+
+    def reduce(name: str) -> Callable[[Tensor], None]:
+        def action(output: Tensor) -> None:
+            clean, adversarial = output.chunk(2)
+            batch[name] = kernels.channel_l1(clean, adversarial)
+
+        return action
+
+    with frozen(model), torch.no_grad(), on_output(model, {name: reduce(name) for name in names}):
+        for x, x_adv in pairs:
+            checks.images("pairs (x)", x)
+            checks.images("pairs (x')", x_adv)
+            if x.shape != x_adv.shape:
+                raise ValueError(f"pairs: x and x' must match, got {tuple(x.shape)} and {tuple(x_adv.shape)}")
+            batch.clear()
+            model(torch.cat([x, x_adv]))
+            for name, value in batch.items():
+                total[name] = total.get(name, 0) + value.double()
+            n += len(x)
+    if n == 0:
+        raise ValueError("pairs: got none; a dual pair set is an iterable of batches (x, x')")
+    silent = [name for name in names if name not in total]
+    if silent:
+        raise ValueError(f"layers: {', '.join(silent)} did not run in the forward pass")
+    sigma = {name: (total[name] / n).float().cpu() for name in names}  # Eq. 1
+    _check_finite(sigma)
+    return sigma
+
+
+def top_neurons(
+    sigma: Mapping[str, Tensor], fraction: float | None = None, k: int | None = None
+) -> dict[str, Tensor]:
+    """The most sensitive neurons of each layer, Omega_l = top-k(F_l, sigma) (Eq. 2).
+
+    Args:
+        sigma: layer to sensitivities (C,).
+        fraction: share of each layer's neurons, in (0, 1]; floor(fraction * C), at least 1.
+        k: or their number, at least 1; a layer with fewer gives all it has.
+
+    Returns:
+        Layer to int64 (K,), the most sensitive first; of equals the lower index first.
+
+    Raises:
+        ValueError: neither or both of fraction and k, one out of range, sensitivities that are not finite.
+    """
+    if (fraction is None) == (k is None):
+        raise ValueError(f"fraction, k: pass exactly one of them, got fraction={fraction!r} and k={k!r}")
+    if fraction is not None and not 0 < fraction <= 1:
+        raise ValueError(f"fraction: expected a share in (0, 1], got {fraction!r}")
+    if k is not None:
+        checks.at_least("k", k, 1)
+    _check_finite(sigma)
+
+    def count(channels: int) -> int:
+        if fraction is None:
+            return min(k or 1, channels)
+        return max(1, math.floor(Fraction(str(fraction)) * channels))  # exact: 0.29 of 100 are 29
+
+    return {name: _top(value, count(len(value))) for name, value in sigma.items()}
+
+
+def important_neurons(
+    model: nn.Module,
+    x_adv: Tensor,
+    target: int,
+    layer: str = "pool5",
+    k1: int = 20,
+    k2: int = 20,
+    classifier: str | None = None,
+    batch_size: int = 256,
+) -> Tensor:
+    """The neurons of the penultimate layer that contribute most to a class (Eq. 3-5, weighted vote of A.1).
+
+    A neuron's contribution to the logit of class y is its output times its weight (Eq. 4); where the layer has several
+    positions, the sum of its positions' contributions. Each image's top k1 neurons get k1, k1 - 1, ..., 1 votes.
+
+    Args:
+        model: a module whose ``layer`` feeds, once flattened, the linear layer ``classifier``.
+        x_adv: float (N, C, H, W) in [0, 1], adversarial images for class ``target``.
+        target: the class y.
+        layer: the penultimate layer F_{L-1}.
+        k1: how many neurons each image votes for.
+        k2: how many neurons are chosen.
+        classifier: name of the linear layer that puts out the logits; None takes the model's last one.
+        batch_size: images per forward pass.
+
+    Returns:
+        Gamma^y, int64 (k2,) on the CPU, most votes first; of equals the lower index first.
+
+    Raises:
+        ValueError: an unknown layer, no linear layer that fits it, a class or k out of range.
+    """
+    checks.images("x_adv", x_adv)
+    checks.at_least("k1", k1, 1)
+    checks.at_least("k2", k2, 1)
+    linear = _classifier(model, classifier)
+    if not 0 <= target < linear.out_features:
+        raise ValueError(f"target: expected a class in 0..{linear.out_features - 1}, got {target!r}")
+    weight = linear.weight[target].detach()
+    votes: Tensor | None = None
+    with frozen(model), torch.no_grad(), record(model, [layer]) as activations:
+        for x in x_adv.split(batch_size):
+            model(x)
+            output = activations[layer]
+            channels = output.shape[1]
+            if output[0].numel() != linear.in_features:
+                raise ValueError(
+                    f"layer: {layer!r} puts out {output[0].numel()} values, the classifier takes {linear.in_features}; "
+                    "name the layer that feeds it"
+                )
+            if max(k1, k2) > channels:
+                raise ValueError(f"k1, k2: {layer!r} has {channels} neurons, got {k1} and {k2}")
+            contribution = (output.flatten(1) * weight).view(len(x), channels, -1).sum(2)  # Eq. 4
+            ranked = contribution.sort(dim=1, descending=True, stable=True).indices[:, :k1]  # Eq. 3
+            ballot = torch.arange(k1, 0, -1, device=x.device).expand(len(x), -1)
+            if votes is None:
+                votes = torch.zeros(channels, dtype=torch.int64, device=x.device)
+            votes.index_add_(0, ranked.flatten(), ballot.flatten())
+    assert votes is not None  # checks.images refuses an empty batch
+    return _top(votes.cpu(), k2)  # Eq. 5
+
+
+def jaccard(a: NeuronSet, b: NeuronSet) -> float:
+    """|A and B| / |A or B| of two sets of neurons (Eq. 6), in [0, 1].
+
+    Raises:
+        ValueError: both sets are empty.
+    """
+    return total_jaccard([a, b])
+
+
+def average_jaccard(sets: Sequence[NeuronSet]) -> float:
+    """Average pair Jaccard index (Eq. 7): the mean of Eq. 6 over all pairs of the sets.
+
+    Raises:
+        ValueError: fewer than two sets, or a pair of empty ones.
+    """
+    members = _at_least_two(sets)
+    pairs = [jaccard(members[i], members[j]) for i in range(len(members)) for j in range(i)]
+    return sum(pairs) / len(pairs)
+
+
+def total_jaccard(sets: Sequence[NeuronSet]) -> float:
+    """Total Jaccard index (Eq. 8): neurons in all of the sets over neurons in any of them.
+
+    Raises:
+        ValueError: fewer than two sets, or nothing in any of them.
+    """
+    members = _at_least_two(sets)
+    union = set.union(*members)
+    if not union:
+        raise ValueError("sets: the Jaccard index of empty sets is undefined")
+    return len(set.intersection(*members)) / len(union)
+
+
+def chance_jaccard(k: int, channels: int) -> float:
+    """The Jaccard index to expect of two sets of k neurons drawn from ``channels`` at random.
+
+    With X the size of the overlap, hypergeometric, it is E[X / (2k - X)].
+    """
+    ways = math.comb(channels, k)
+    return sum(
+        math.comb(k, overlap) * math.comb(channels - k, k - overlap) / ways * overlap / (2 * k - overlap)
+        for overlap in range(k + 1)
+    )
+
+
+def _top(values: Tensor, k: int) -> Tensor:
+    return values.sort(descending=True, stable=True).indices[:k]
+
+
+def _check_finite(sigma: Mapping[str, Tensor]) -> None:
+    for name, value in sigma.items():
+        if not value.isfinite().all():
+            raise ValueError(f"sigma: the sensitivities of {name!r} are not finite; check the model's weights")
+
+
+def _at_least_two(sets: Sequence[NeuronSet]) -> list[set[int]]:
+    if len(sets) < 2:
+        raise ValueError(f"sets: expected at least two sets of neurons, got {len(sets)}")
+    return [set(s.tolist() if isinstance(s, Tensor) else s) for s in sets]
+
+
+def _classifier(model: nn.Module, name: str | None) -> nn.Linear:
+    if name is not None:
+        module = checks.layers(model, [name])[name]
+        if not isinstance(module, nn.Linear):
+            raise ValueError(f"classifier: {name!r} is a {type(module).__name__}, expected a linear layer")
+        return module
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ValueError("classifier: the model has no linear layer; Eq. 4 needs the one that puts out the logits")
+    return linear[-1]

@@ -1,0 +1,236 @@
+"""One training loop for every defense; what differs between them is the objective."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
+
+from snslib import checks
+from snslib.data import Dataset, augment, batches, to_float
+from snslib.modes import device_of
+from snslib.objectives import Objective
+
+History = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast: SGD with momentum under a one-cycle learning rate.
+
+    Args:
+        epochs: passes over the training images, >= 1.
+        lr: the peak learning rate, > 0.
+        batch_size: images per step, the B of Algorithm 1.
+        momentum, weight_decay: SGD's.
+        first_layer: the lowest layer that is trained (section 4.2 trains conv8 and what follows); everything below
+            keeps its weights, and its BatchNorm stays in eval mode. None trains all.
+        seed: decides shuffling, augmentation and dropout.
+    """
+
+    epochs: int
+    lr: float
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    first_layer: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks.at_least("epochs", self.epochs, 1)
+        checks.at_least("batch_size", self.batch_size, 2)
+        for name in ("lr", "momentum", "weight_decay"):
+            checks.not_negative(name, getattr(self, name))
+
+
+def train(
+    model: nn.Module,
+    data: Dataset,
+    objective: Objective,
+    schedule: Schedule,
+    validate: Callable[[nn.Module], dict[str, float]] | None = None,
+    checkpoint: Path | None = None,
+    progress: Callable[[str], None] = print,
+) -> History:
+    """Train ``model`` in place on ``data.train``.
+
+    Everything random is drawn from the seed and the number of the epoch, so that a run which was interrupted and
+    goes on from its checkpoint gives the same model as one that was not. The global random state is left as it was.
+
+    Args:
+        model: on the device where it is to be trained.
+        data: the images and the augmentation that suits them.
+        objective: the defense.
+        schedule: how long and how fast.
+        validate: called after each epoch; what it returns joins that epoch's entry of the history.
+        checkpoint: a file that is rewritten after each epoch and continued from if it is there.
+        progress: takes one line per epoch.
+
+    Returns:
+        Per epoch: "epoch", "lr" (its last), "loss" and its terms (means over the steps), "seconds", and what
+        ``validate`` returned.
+
+    Raises:
+        ValueError: an unknown first_layer, a damaged checkpoint or one of another run.
+        FloatingPointError: the loss is no longer finite; the last checkpoint remains.
+    """
+    device = device_of(model)
+    train_split = data.train.to(device)
+    steps = max(1, len(train_split) // schedule.batch_size)  # floor(N / B), Algorithm 1
+    fixed = layers_below(model, schedule.first_layer)
+    parameters = [p for name, p in model.named_parameters() if name.split(".")[0] not in fixed]
+    optimizer = torch.optim.SGD(
+        parameters, lr=schedule.lr, momentum=schedule.momentum, weight_decay=schedule.weight_decay
+    )
+    scheduler = OneCycleLR(optimizer, schedule.lr, total_steps=schedule.epochs * steps, cycle_momentum=False)
+    history: History = []
+    if checkpoint is not None and checkpoint.exists():
+        history = _load_checkpoint(checkpoint, model, optimizer, scheduler, schedule)
+        progress(f"continuing after epoch {len(history)} of {schedule.epochs}")
+
+    trained = {id(parameter) for parameter in parameters}
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in trained)
+    try:
+        for epoch in range(len(history) + 1, schedule.epochs + 1):
+            began = time.perf_counter()
+            seed = schedule.seed * 100_003 + epoch
+            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                torch.manual_seed(seed)
+                objective.start_epoch(model, train_split)
+                model.train()
+                for name in fixed:
+                    model.get_submodule(name).eval()
+                terms = _train_epoch(model, data, train_split, objective, schedule, optimizer, scheduler, seed)
+            model.eval()
+            if not math.isfinite(terms["loss"]):
+                raise FloatingPointError(
+                    f"the loss became {terms['loss']} in epoch {epoch}; lower lr (now {schedule.lr:g}) or lam"
+                )
+            entry = {"epoch": epoch, "lr": scheduler.get_last_lr()[0], **terms, **(validate(model) if validate else {})}
+            history.append(entry | {"seconds": time.perf_counter() - began})
+            if checkpoint is not None:
+                _save_checkpoint(checkpoint, model, optimizer, scheduler, schedule, history)
+            progress(_describe(history, schedule.epochs))
+    finally:
+        for parameter in model.parameters():
+            parameter.requires_grad_(True)
+        model.eval()
+    return history
+
+
+def layers_below(model: nn.Module, first_layer: str | None) -> list[str]:
+    """The model's layers below ``first_layer``, bottom to top; none for None.
+
+    Raises:
+        ValueError: the model has no such layer.
+    """
+    if first_layer is None:
+        return []
+    names = [name for name, _ in model.named_children()]
+    if first_layer not in names:
+        raise ValueError(f"first_layer: expected one of {', '.join(names)}, got {first_layer!r}")
+    return names[: names.index(first_layer)]
+
+
+def _train_epoch(
+    model: nn.Module,
+    data: Dataset,
+    train_split: Any,
+    objective: Objective,
+    schedule: Schedule,
+    optimizer: torch.optim.Optimizer,
+    scheduler: OneCycleLR,
+    seed: int,
+) -> dict[str, float]:
+    generator = torch.Generator().manual_seed(seed)
+    totals: dict[str, Tensor] = {}
+    count = 0
+    for index, images, y in batches(train_split, schedule.batch_size, generator):
+        x, x_adv = to_float(images), None
+        if objective.pairs is None:
+            x = augment(x, data.crop_padding, data.flip, generator)
+        else:
+            both = torch.cat([x, objective.pairs[index].to(x)], dim=1)  # joined, so that x and x' move alike
+            x, x_adv = augment(both, data.crop_padding, data.flip, generator).chunk(2, dim=1)
+        loss, terms = objective(model, x, x_adv, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        for name, value in {"loss": loss, **terms}.items():
+            totals[name] = totals.get(name, 0) + value.detach()
+        count += 1
+    return {name: (total / count).item() for name, total in totals.items()}
+
+
+def _describe(history: History, epochs: int) -> str:
+    last = history[-1]
+    left = (epochs - len(history)) * sum(entry["seconds"] for entry in history) / len(history)
+    numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in ("epoch", "lr", "seconds"))
+    return f"epoch {len(history)}/{epochs}: {numbers}; {last['seconds']:.1f} s, about {left:.0f} s left"
+
+
+def _save_checkpoint(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scheduler: OneCycleLR,
+    schedule: Schedule,
+    history: History,
+) -> None:
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors[f"momentum.{index}"] = state["momentum_buffer"]
+    state = {"schedule": asdict(schedule), "history": history, "scheduler": scheduler.state_dict()}
+    save_tensors(path, tensors, state)
+
+
+def _load_checkpoint(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, scheduler: OneCycleLR, schedule: Schedule
+) -> History:
+    tensors, state = load_tensors(path)
+    if state["schedule"] != asdict(schedule):
+        raise ValueError(f"checkpoint: {path} is of another run, {state['schedule']}; delete it or name another file")
+    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    saved = optimizer.state_dict()
+    saved["state"] = {
+        int(name.removeprefix("momentum.")): {"momentum_buffer": tensor}
+        for name, tensor in tensors.items()
+        if name.startswith("momentum.")
+    }
+    optimizer.load_state_dict(saved)
+    scheduler.load_state_dict(state["scheduler"])
+    for group, lr in zip(optimizer.param_groups, state["scheduler"]["_last_lr"], strict=True):
+        group["lr"] = lr
+    return state["history"]
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Write tensors and a JSON-able state as one safetensors file; written beside and moved, never half there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, beside, {"state": json.dumps(state)})
+    os.replace(beside, path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`save_tensors` wrote.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()["state"])  # noqa: SIM118
+    except (SafetensorError, TypeError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it, and it is made anew") from error
