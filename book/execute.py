@@ -179,7 +179,8 @@ def run_all(root: Path, variables: dict[str, Any]) -> None:
             with contextlib.chdir(root):
                 run_notebook(source.relative_to(root), target.relative_to(root), parameters)
         except PapermillExecutionError as error:
-            print(f"{title}: failed in cell {error.cell_index + 1}; see {target.with_suffix('.partial.ipynb')}", flush=True)
+            partial = f"book/executed/{source.stem}.partial.ipynb"
+            print(f"{title}: failed in cell {error.cell_index + 1}, see {partial}", flush=True)
             raise
         seconds = round(time.monotonic() - started, 1)
         record.write_text(json.dumps({"digest": digest, "parameters": parameters, "seconds": seconds}, indent=1) + "\n")

@@ -112,7 +112,8 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.conv1 = conv_bn_relu(inputs, outputs, stride=stride)
         self.conv2 = conv_bn_relu(outputs, outputs)[:2]
-        self.shortcut = nn.Identity() if (inputs, stride) == (outputs, 1) else conv_bn_relu(inputs, outputs, 1, stride)[:2]
+        same_shape = (inputs, stride) == (outputs, 1)
+        self.shortcut = nn.Identity() if same_shape else conv_bn_relu(inputs, outputs, 1, stride)[:2]
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -158,30 +159,31 @@ class Inception(nn.Module):
         return torch.cat([self.one(x), self.three(x), self.five(x), self.pool(x)], dim=1)
 
 
+INCEPTION_BLOCKS = {  # name: outputs of the branches, in the order of Inception's arguments
+    "3a": (64, 96, 128, 16, 32, 32),
+    "3b": (128, 128, 192, 32, 96, 64),
+    "4a": (192, 96, 208, 16, 48, 64),
+    "4b": (160, 112, 224, 24, 64, 64),
+    "4c": (128, 128, 256, 24, 64, 64),
+    "4d": (112, 144, 288, 32, 64, 64),
+    "4e": (256, 160, 320, 32, 128, 128),
+    "5a": (256, 160, 320, 32, 128, 128),
+    "5b": (384, 192, 384, 48, 128, 128),
+}
+
+
 class GoogLeNet(_InOrder):
     """GoogLeNet with BatchNorm for small images: conv1, inception3a..inception5b, fc.
 
     It stands in for the Inception-v2 of the paper's EAT. The stem is one 3x3 convolution, as suits 32x32 images.
     """
 
-    blocks = {  # name: outputs of the branches, in the order of Inception's arguments
-        "3a": (64, 96, 128, 16, 32, 32),
-        "3b": (128, 128, 192, 32, 96, 64),
-        "4a": (192, 96, 208, 16, 48, 64),
-        "4b": (160, 112, 224, 24, 64, 64),
-        "4c": (128, 128, 256, 24, 64, 64),
-        "4d": (112, 144, 288, 32, 64, 64),
-        "4e": (256, 160, 320, 32, 128, 128),
-        "5a": (256, 160, 320, 32, 128, 128),
-        "5b": (384, 192, 384, 48, 128, 128),
-    }
-
     def __init__(self, num_classes: int, width: float) -> None:
         super().__init__()
         self.normalise = Normalise()
         channels = scaled(192, width)
         self.conv1 = conv_bn_relu(3, channels)
-        for name, outputs in self.blocks.items():
+        for name, outputs in INCEPTION_BLOCKS.items():
             if name in ("4a", "5a"):
                 self.add_module(f"pool{name[0]}", nn.MaxPool2d(3, 2, padding=1))
             one, reduce3, three, reduce5, five, pool = (scaled(base, width) for base in outputs)
@@ -189,7 +191,7 @@ class GoogLeNet(_InOrder):
             channels = one + three + five + pool
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
-        self.conv_layers = ("conv1", *(f"inception{name}" for name in self.blocks))
+        self.conv_layers = ("conv1", *(f"inception{name}" for name in INCEPTION_BLOCKS))
 
 
 def scaled(channels: int, width: float) -> int:

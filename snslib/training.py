@@ -116,8 +116,9 @@ def train(
                 raise FloatingPointError(
                     f"the loss became {terms['loss']} in epoch {epoch}; lower lr (now {schedule.lr:g}) or lam"
                 )
-            entry = {"epoch": epoch, "lr": scheduler.get_last_lr()[0], **terms, **(validate(model) if validate else {})}
-            history.append(entry | {"seconds": time.perf_counter() - began})
+            judged = validate(model) if validate else {}
+            lr, seconds = float(scheduler.get_last_lr()[0]), time.perf_counter() - began
+            history.append({"epoch": epoch, "lr": lr, **terms, **judged, "seconds": seconds})
             if checkpoint is not None:
                 _save_checkpoint(checkpoint, model, optimizer, scheduler, schedule, history)
             progress(_describe(history, schedule.epochs))

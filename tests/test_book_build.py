@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -127,6 +128,17 @@ def test_script_ends_with_the_error_and_a_status(root: Path) -> None:
     assert "[1/1] 01_x: running seed=3" in ended.stdout
     assert "[1/1] 01_x: failed in cell 4" in ended.stdout
     assert ended.stderr.rstrip().endswith("KeyError: 'conv99'")
+
+
+def test_runs_in_its_own_environment_whatever_kernels_the_user_has(root: Path) -> None:
+    kernel = root / "jupyter" / "kernels" / "python3" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(json.dumps({"argv": ["false"], "display_name": "Another Python", "language": "python"}))
+    write_notebook(root / "notebooks" / "01_x.ipynb", "import sys", "print(sys.prefix)")
+    shutil.copy(SCRIPT, root / "book")
+    environment = {"PATH": os.defpath, "HOME": str(root), "JUPYTER_PATH": str(root / "jupyter")}
+    subprocess.run([sys.executable, root / "book" / "execute.py"], env=environment, check=True, capture_output=True)
+    assert output_text(root) == f"{sys.prefix}\n"
 
 
 def test_a_variable_goes_where_it_is_declared(root: Path) -> None:
