@@ -183,7 +183,9 @@ def run_all(root: Path, variables: dict[str, Any]) -> None:
             print(f"{title}: failed in cell {error.cell_index + 1}, see {partial}", flush=True)
             raise
         seconds = round(time.monotonic() - started, 1)
-        record.write_text(json.dumps({"digest": digest, "parameters": parameters, "seconds": seconds}, indent=1) + "\n")
+        draft = record.with_suffix(".partial.json")
+        draft.write_text(json.dumps({"digest": digest, "parameters": parameters, "seconds": seconds}, indent=1) + "\n")
+        os.replace(draft, record)
         print(f"{title}: done in {seconds:.0f} s", flush=True)
 
 

@@ -1,7 +1,7 @@
 """Neuron sensitivity and Sensitive Neuron Stabilizing (Zhang et al. 2021), the parts of the paper as a library."""
 
 from snslib.attacks import fgsm, least_likely_class, mi_fgsm, paper_attacks, pgd, step_ll
-from snslib.data import load_dataset
+from snslib.datasets import load_dataset
 from snslib.hooks import record, suppress
 from snslib.losses import adversarial_loss, sns_loss
 from snslib.models import build_model

@@ -180,7 +180,9 @@ class _Loss:
     def __init__(self, x: Tensor, y: Tensor, targeted: bool) -> None:
         checks.images("x", x)
         checks.labels("y", y, len(x))
-        self.y, self.highest, self.sign = y, int(y.max()), -1.0 if targeted else 1.0
+        with torch.inference_mode(False):
+            self.y = y.clone()  # labels made in inference mode cannot take part in a backward pass
+        self.highest, self.sign = int(y.max()), -1.0 if targeted else 1.0
 
     def logits(self, model: nn.Module, x: Tensor) -> Tensor:
         logits = model(x)

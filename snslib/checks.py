@@ -1,6 +1,7 @@
 """Checks of arguments that several files share. Each raises a ``ValueError`` naming argument, value and remedy."""
 
 import math
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,19 @@ def at_least(name: str, value: int, least: int) -> None:
         raise ValueError(f"{name}: expected an integer >= {least}, got {value!r}")
 
 
-def layers(model: nn.Module, names: list[str]) -> dict[str, nn.Module]:
+def one_of(name: str, value: str, known: Collection[str]) -> None:
+    """``value`` is one of the ``known`` ones."""
+    if value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+
+
+def channels(name: str, layer: str, index: Tensor, count: int) -> None:
+    """``index`` holds channels of a ``layer`` that has ``count``; it may be empty."""
+    if len(index) and not 0 <= int(index.min()) <= int(index.max()) < count:
+        raise ValueError(f"{name}: {layer!r} has channels 0..{count - 1}, got {index.tolist()}")
+
+
+def layers(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
     """The modules behind the dotted ``names``, in the same order.
 
     Raises:

@@ -1,4 +1,6 @@
-"""Accuracy, clean and under attack (Tables 1-2)."""
+"""Predictions and accuracy, clean and under attack (Tables 1-2)."""
+
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -6,6 +8,20 @@ from torch import Tensor, nn
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
 from snslib.modes import device_of, frozen
+
+
+def predicted(model: nn.Module, images: Iterable[Tensor]) -> Tensor:
+    """The predicted class of every image, int64 (N,) on the CPU; the model is in eval mode and left as it was.
+
+    Args:
+        model: maps float images in [0, 1] to logits (N, K).
+        images: batches (B, 3, H, W) on the model's device.
+    """
+    classes = []
+    for x in images:
+        with frozen(model), torch.no_grad():
+            classes.append(model(x).argmax(1))
+    return torch.cat(classes).cpu()
 
 
 def correct(model: nn.Module, split: Split, attack: Attack | None = None, batch_size: int = 250) -> Tensor:
@@ -20,15 +36,13 @@ def correct(model: nn.Module, split: Split, attack: Attack | None = None, batch_
         attack: maps (model, x, y) to x'; None for clean accuracy.
         batch_size: images at a time; matters to speed only.
     """
-    device = device_of(model)
-    hits = []
-    for _, images, y in batches(split.to(device), batch_size):
-        x = to_float(images)
-        if attack is not None:
-            x = attack(model, x, y)
-        with frozen(model), torch.no_grad():
-            hits.append(model(x).argmax(1) == y)
-    return torch.cat(hits).cpu()
+
+    def attacked() -> Iterator[Tensor]:
+        for _, images, y in batches(split.to(device_of(model)), batch_size):
+            x = to_float(images)
+            yield x if attack is None else attack(model, x, y)
+
+    return predicted(model, attacked()) == split.labels.cpu()
 
 
 def accuracy(model: nn.Module, split: Split, attack: Attack | None = None, batch_size: int = 250) -> float:

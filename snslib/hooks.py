@@ -61,7 +61,7 @@ def record(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor
 
         return action
 
-    with on_output(model, {name: keep(name) for name in checks.layers(model, list(layers))}):
+    with on_output(model, {name: keep(name) for name in checks.layers(model, layers)}):
         yield activations
 
 
@@ -81,11 +81,9 @@ def suppress(model: nn.Module, neurons: Mapping[str, Tensor | Sequence[int]], be
 
     def scale(name: str) -> Callable[[Tensor], Tensor]:
         def action(output: Tensor) -> Tensor:
-            channels, index = output.shape[1], indices[name]
-            if len(index) and not 0 <= int(index.min()) <= int(index.max()) < channels:
-                raise ValueError(f"neurons: {name!r} has channels 0..{channels - 1}, got {index.tolist()}")
-            factor = torch.ones(channels, dtype=output.dtype)
-            factor[index] = beta
+            checks.channels("neurons", name, indices[name], output.shape[1])
+            factor = torch.ones(output.shape[1], dtype=output.dtype)
+            factor[indices[name]] = beta
             return output * factor.to(output.device).view(1, -1, *[1] * (output.ndim - 2))
 
         return action

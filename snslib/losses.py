@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from snslib import kernels
+from snslib import checks, kernels
 
 REDUCTIONS = ("mean", "space_mean", "sum")
 
@@ -32,10 +32,10 @@ def sns_loss(
         A scalar >= 0.
 
     Raises:
-        ValueError: no layers, a layer that was not recorded, shapes that differ, an unknown reduction.
+        ValueError: no layers, a layer that was not recorded, no neurons of a layer or some that it does not have,
+            shapes that differ, an unknown reduction.
     """
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+    checks.one_of("reduction", reduction, REDUCTIONS)
     if not omega:
         raise ValueError("omega: expected the sensitive neurons of at least one layer, got none")
     terms = []
@@ -45,6 +45,9 @@ def sns_loss(
         a, b = clean[layer], adversarial[layer]
         if a.shape != b.shape:
             raise ValueError(f"adversarial: {layer!r} has shape {tuple(b.shape)}, the clean one {tuple(a.shape)}")
+        if len(neurons) == 0:
+            raise ValueError(f"omega: expected at least one neuron of {layer!r}, got none")
+        checks.channels("omega", layer, neurons, a.shape[1])
         distance = kernels.channel_l1(a, b, neurons.to(a.device)).sum() / len(a)
         positions = a[0, 0].numel()
         divisor = {"sum": 1, "space_mean": positions, "mean": positions * len(neurons)}[reduction]

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from snslib import checks
+
 MEAN = (0.4914, 0.4822, 0.4465)  # CIFAR-10's mean and spread per colour, which suit natural images
 STD = (0.2470, 0.2435, 0.2616)
 
@@ -219,8 +221,7 @@ def build_model(name: str, num_classes: int = 10, width: float = 1.0, image_size
     Raises:
         ValueError: an unknown name, or a number out of range.
     """
-    if name not in BUILDERS:
-        raise ValueError(f"model: expected one of {', '.join(BUILDERS)}, got {name!r}")
+    checks.one_of("model", name, BUILDERS)
     if num_classes < 2 or image_size < 32 or not width > 0:
         raise ValueError(
             "build_model: expected num_classes >= 2, image_size >= 32 and width > 0, "

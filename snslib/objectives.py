@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from snslib import checks
 from snslib.attacks import Attack
 from snslib.data import Split
 from snslib.hooks import record
@@ -96,8 +97,7 @@ class SNS:
     pairs: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if self.source not in PAIRS:
-            raise ValueError(f"pairs: expected one of {', '.join(PAIRS)}, got {self.source!r}")
+        checks.one_of("pairs", self.source, PAIRS)
         if (self.source == "fixed") == (self.pairs is None) or (self.source != "fixed") == (self.attack is None):
             raise ValueError(f"pairs: {self.source!r} needs {'pairs' if self.source == 'fixed' else 'an attack'} only")
 

@@ -55,37 +55,69 @@ def neuron_sensitivity(
     Raises:
         ValueError: no pairs, shapes that differ, images outside [0, 1], an unknown layer, outputs that are not finite.
     """
-    names = list(checks.layers(model, list(layers)))
+
+    def joined() -> Iterator[tuple[Tensor, int]]:
+        for x, x_adv in pairs:
+            checks.images("pairs (x)", x)
+            checks.images("pairs (x')", x_adv)
+            if x.shape != x_adv.shape:
+                raise ValueError(f"pairs: x and x' must match, got {tuple(x.shape)} and {tuple(x_adv.shape)}")
+            yield torch.cat([x, x_adv]), len(x)
+
+    sigma = _mean_over_images(model, joined(), layers, lambda output: kernels.channel_l1(*output.chunk(2)))  # Eq. 1
+    if not sigma:
+        raise ValueError("pairs: got none; a dual pair set is an iterable of batches (x, x')")
+    return sigma
+
+
+def neuron_activation(model: nn.Module, images: Iterable[Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
+    """How much each neuron puts out: the L1 norm of F_l^m(x), averaged over images.
+
+    The scale on which to see Eq. 1: a neuron that puts out little cannot vary much, and one that puts out nothing for
+    any image is dead. Arguments, result and errors as in :func:`neuron_sensitivity`, with batches x for pairs.
+    """
+
+    def counted() -> Iterator[tuple[Tensor, int]]:
+        for x in images:
+            checks.images("images", x)
+            yield x, len(x)
+
+    scale = _mean_over_images(model, counted(), layers, lambda o: kernels.channel_l1(o, torch.zeros_like(o)))
+    if not scale:
+        raise ValueError("images: got none; expected batches of float images (B, C, H, W)")
+    return scale
+
+
+def _mean_over_images(
+    model: nn.Module,
+    inputs: Iterable[tuple[Tensor, int]],
+    layers: Sequence[str],
+    statistic: Callable[[Tensor], Tensor],
+) -> dict[str, Tensor]:
+    """Layer to the mean of a per-channel statistic, reduced inside the hooks; empty where there are no inputs."""
+    names = list(checks.layers(model, layers))
     batch: dict[str, Tensor] = {}
     total: dict[str, Tensor] = {}
     n = 0
 
     def reduce(name: str) -> Callable[[Tensor], None]:
         def action(output: Tensor) -> None:
-            clean, adversarial = output.chunk(2)
-            batch[name] = kernels.channel_l1(clean, adversarial)
+            batch[name] = statistic(output)
 
         return action
 
-    with frozen(model), torch.no_grad(), on_output(model, {name: reduce(name) for name in names}):
-        for x, x_adv in pairs:
-            checks.images("pairs (x)", x)
-            checks.images("pairs (x')", x_adv)
-            if x.shape != x_adv.shape:
-                raise ValueError(f"pairs: x and x' must match, got {tuple(x.shape)} and {tuple(x_adv.shape)}")
-            batch.clear()
-            model(torch.cat([x, x_adv]))
-            for name, value in batch.items():
-                total[name] = total.get(name, 0) + value.double()
-            n += len(x)
-    if n == 0:
-        raise ValueError("pairs: got none; a dual pair set is an iterable of batches (x, x')")
-    silent = [name for name in names if name not in total]
-    if silent:
-        raise ValueError(f"layers: {', '.join(silent)} did not run in the forward pass")
-    sigma = {name: (total[name] / n).float().cpu() for name in names}  # Eq. 1
-    _check_finite(sigma)
-    return sigma
+    for x, count in inputs:
+        batch.clear()
+        with frozen(model), torch.no_grad(), on_output(model, {name: reduce(name) for name in names}):
+            model(x)
+        if silent := [name for name in names if name not in batch]:
+            raise ValueError(f"layers: {', '.join(silent)} did not run in the forward pass")
+        for name, value in batch.items():
+            total[name] = total.get(name, 0) + value.double()
+        n += count
+    means = {name: (value / n).float().cpu() for name, value in total.items()}
+    _check_finite(means)
+    return {name: means[name] for name in names if name in means}
 
 
 def top_neurons(
@@ -218,7 +250,12 @@ def chance_jaccard(k: int, channels: int) -> float:
     """The Jaccard index to expect of two sets of k neurons drawn from ``channels`` at random.
 
     With X the size of the overlap, hypergeometric, it is E[X / (2k - X)].
+
+    Raises:
+        ValueError: k outside 1..channels.
     """
+    if not 1 <= k <= channels:
+        raise ValueError(f"k: expected 1..{channels} of {channels} neurons, got {k}")
     ways = math.comb(channels, k)
     return sum(
         math.comb(k, overlap) * math.comb(channels - k, k - overlap) / ways * overlap / (2 * k - overlap)

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from snslib import data
-from snslib.data import Dataset, Split, augment, batches, load_dataset, to_float
+from snslib import datasets
+from snslib.data import Dataset, Split, augment, batches, to_float
+from snslib.datasets import load_dataset
 
 SPLITS = ("train", "validation", "test")
 
@@ -135,8 +136,8 @@ def test_split_refuses_what_does_not_fit() -> None:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A CIFAR-10 of 60 and 20 images, written as the real one is."""
-    small = replace(data._CACHES["cifar10"], counts={"train": 60, "test": 20})
-    monkeypatch.setitem(data._CACHES, "cifar10", small)
+    small = replace(datasets._CACHES["cifar10"], counts={"train": 60, "test": 20})
+    monkeypatch.setitem(datasets._CACHES, "cifar10", small)
     folder = tmp_path / "cifar10"
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -186,7 +187,7 @@ def test_cache_hold_out_is_stratified_and_fixed(root: Path, validation: int) -> 
 
 
 def test_tiny_imagenet_stored_by_class_is_shuffled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(data._CACHES, "tiny-imagenet", replace(data._CACHES["tiny-imagenet"], num_classes=5))
+    monkeypatch.setitem(datasets._CACHES, "tiny-imagenet", replace(datasets._CACHES["tiny-imagenet"], num_classes=5))
     folder = tmp_path / "tiny-imagenet-200"
     folder.mkdir()
     for split, each in (("train", 20), ("test", 10)):
@@ -328,7 +329,7 @@ def test_damage_after_the_download_is_found(empty_root: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError("connection reset")])
-@pytest.mark.parametrize("where", ["torchvision.datasets.CIFAR10", "snslib.data._sha256"])
+@pytest.mark.parametrize("where", ["torchvision.datasets.CIFAR10", "snslib.datasets._sha256"])
 def test_interrupted_download_leaves_nothing(
     empty_root: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException, where: str
 ) -> None:

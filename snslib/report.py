@@ -1,0 +1,77 @@
+"""Tables and sentences of the book, made from records: what a number is and what it was computed from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from IPython.display import Markdown
+
+from snslib.experiment import ATTACKS, DEFENSES
+from snslib.settings import Settings, table
+
+MODEL_NAMES = {"vgg16": "VGG-16", "alexnet": "AlexNet", "resnet18": "ResNet-18", "googlenet": "GoogLeNet"}
+
+
+def percent(share: float) -> str:
+    """0.8725 as "87.25%"; a share of n images has no more digits than two for any n here."""
+    return f"{100 * share:.2f}%"
+
+
+def markdown_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, name: str, align: str | None = None
+) -> Markdown:
+    """A numbered table that the text can refer to.
+
+    Args:
+        header: titles of the columns.
+        rows: cells as Markdown.
+        caption: a sentence or two.
+        name: the label to refer to it by, such as "tbl-accuracy".
+        align: a letter l, c or r per column; by default the first column left and the others right.
+    """
+    signs = {"l": ":--", "c": ":-:", "r": "--:"}
+    align = align or "l" + "r" * (len(header) - 1)
+    lines = [header, [signs[letter] for letter in align], *rows]
+    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return Markdown(f"```{{table}} {caption}\n:name: {name}\n\n{body}\n```")
+
+
+def settings_table(settings: Settings) -> Markdown:
+    """All settings of a run, folded; they decide every number of the page."""
+    body = "\n".join(f"| `{name}` | {value} |" for name, value in table(settings))
+    title = f"Settings of this run: profile {settings.profile}"
+    return Markdown(f":::{{dropdown}} {title}\n| setting | value |\n| :-- | :-- |\n{body}\n:::")
+
+
+def source(settings: Settings, *records: dict[str, Any]) -> Markdown:
+    """What the numbers above were computed from, in one line under a figure or a table."""
+    first = records[0]
+    n = first["config"].get("n")
+    images = f"{n:,} {first['config'].get('split', 'test')} images" if n else ""
+    seconds = sum(entry["seconds"] for entry in records)
+    parts = [
+        f"Computed live: {first['data']['name']} ({first['data']['origin']})",
+        f"{MODEL_NAMES[settings.model]} at width {settings.width:g}",
+        images,
+        f"eps {settings.eps * 255:g}/255",
+        f"seed {first['seed']}",
+        first["device"],
+        f"{seconds:.0f} s",
+        f"PyTorch {first['versions']['torch']}",
+        f"commit {first['commit']}" if first["commit"] else "",
+    ]
+    return Markdown("*" + " · ".join(part for part in parts if part) + "*")
+
+
+def accuracy_table(records: Sequence[dict[str, Any]], caption: str, name: str) -> Markdown:
+    """Rows of Table 1 from accuracy records: clean, then the four attacks, in percent."""
+    header = ["model", "clean", *ATTACKS.values()]
+    rows = [
+        [defense_name(entry["defense"]), *(percent(entry["result"][column]) for column in ("clean", *ATTACKS))]
+        for entry in records
+    ]
+    return markdown_table(header, rows, caption, name)
+
+
+def defense_name(defense: str) -> str:
+    """The defense as the paper writes it, in Markdown."""
+    return DEFENSES[defense]

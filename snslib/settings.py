@@ -1,0 +1,222 @@
+"""What a run is made with: named profiles, and the parameters by which a notebook changes them."""
+
+import ast
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from typing import Any
+
+import torch
+
+from snslib import checks, datasets, losses, models, objectives
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every number that a result depends on. A profile gives all of them; parameters replace single ones."""
+
+    profile: str  # the name of the profile that the rest started from
+    dataset: str  # "digits", "cifar10", "tiny-imagenet" or "folder:PATH"
+    model: str  # "vgg16", "alexnet", "resnet18" or "googlenet"
+    width: float  # factor on the model's channels; 1 is the published network
+    eps: float  # radius of the attacks, l-infinity in [0, 1] pixel space
+    vanilla_epochs: int
+    vanilla_lr: float
+    pat_epochs: int
+    pat_lr: float
+    epochs: int  # of SNS training, which starts from the vanilla model
+    lr: float  # of SNS training
+    lam: float  # lambda of Eq. 10 and 11
+    first_layer: str  # lowest layer that SNS stabilises and trains
+    validation: int  # training images held out
+    n_pairs: int  # training images from which the sensitive neurons are selected
+    n_test: int  # test images on which accuracy and sensitivity are measured
+    batch_size: int = 128
+    step_size: float | None = None  # of PGD and MI-FGSM; None is eps / 10, as in section 3.1
+    steps: int = 10  # of PGD and MI-FGSM
+    fraction: float = 0.1  # share of each layer's neurons that count as sensitive
+    pairs: str = "fixed"  # where SNS takes x' from: "fixed", "epoch" or "step"
+    reduction: str = "mean"  # the reading of Eq. 9's norm: "mean", "space_mean" or "sum"
+    image_size: int | None = None  # for folders of images of different sizes
+    seed: int = 0
+    device: str | None = None  # "cpu", "cuda", ...; None is a GPU if there is one
+
+    def __post_init__(self) -> None:
+        for name in ("eps", "vanilla_lr", "pat_lr", "lr", "lam"):
+            checks.not_negative(name, getattr(self, name))
+        for name in ("vanilla_epochs", "pat_epochs", "epochs", "n_pairs", "n_test", "batch_size", "steps"):
+            checks.at_least(name, getattr(self, name), 1)
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction: expected a share in (0, 1], got {self.fraction!r}")
+        if not 0 < self.width <= 4:
+            raise ValueError(f"width: expected a factor in (0, 4], got {self.width!r}")
+        if not datasets.is_folder(self.dataset):
+            checks.one_of("dataset", self.dataset, (*datasets.NAMES, "folder:PATH"))
+        checks.one_of("model", self.model, models.BUILDERS)
+        checks.one_of("pairs", self.pairs, objectives.PAIRS)
+        checks.one_of("reduction", self.reduction, losses.REDUCTIONS)
+        checks.one_of("first_layer", self.first_layer, self.conv_layers)
+        if self.step_size is None:
+            object.__setattr__(self, "step_size", self.eps / 10)
+        checks.not_negative("step_size", typing.cast(float, self.step_size))
+        if self.device is None:
+            object.__setattr__(self, "device", "cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device: {self.device!r} cannot be used here: {str(error).splitlines()[0]}") from None
+
+    @property
+    def conv_layers(self) -> tuple[str, ...]:
+        """The model's convolutional layers, bottom to top."""
+        with torch.device("meta"):
+            return models.build_model(self.model).conv_layers  # type: ignore[return-value]
+
+
+DIGITS = Settings(
+    profile="digits",
+    dataset="digits",
+    model="vgg16",
+    width=1 / 8,
+    eps=32 / 255,  # 8/255 leaves 81% of the digits standing even without a defense
+    vanilla_epochs=12,
+    vanilla_lr=0.05,
+    pat_epochs=10,
+    pat_lr=0.05,
+    epochs=3,
+    lr=0.01,
+    lam=5.0,
+    first_layer="conv8",
+    validation=200,
+    n_pairs=2000,
+    n_test=400,
+    batch_size=64,
+)
+CIFAR10 = replace(
+    DIGITS,
+    profile="cifar10",
+    dataset="cifar10",
+    width=1.0,
+    eps=8 / 255,
+    vanilla_epochs=30,
+    vanilla_lr=0.1,
+    pat_epochs=30,
+    pat_lr=0.1,
+    epochs=4,
+    validation=1000,
+    n_pairs=10_000,
+    n_test=10_000,
+    batch_size=128,
+    step_size=None,
+)
+TINY_IMAGENET = replace(
+    CIFAR10, profile="tiny-imagenet", dataset="tiny-imagenet", model="alexnet", lam=6.0, first_layer="conv3"
+)
+PROFILES = {
+    "digits": DIGITS,
+    "cifar10": CIFAR10,
+    "cifar10-resnet18": replace(CIFAR10, profile="cifar10-resnet18", model="resnet18", first_layer="block5"),
+    "tiny-imagenet": TINY_IMAGENET,
+    "imagenet-200": replace(
+        TINY_IMAGENET,
+        profile="imagenet-200",
+        dataset=f"folder:{datasets.default_root()}/imagenet-200",
+        image_size=224,
+    ),
+}
+
+
+def from_parameters(parameters: Mapping[str, Any]) -> Settings:
+    """The settings that a notebook's parameters ask for.
+
+    Args:
+        parameters: fields of :class:`Settings`; None leaves a field as the profile has it. Values may be strings as
+            papermill and a shell pass them: "8/255", "true", "[1, 2]". "profile" names the profile; without one it is
+            the one of "dataset", and "digits" without either.
+
+    Raises:
+        ValueError: an unknown name, a value of the wrong type or out of range; the message names the parameter.
+    """
+    hints = typing.get_type_hints(Settings)
+    for name in parameters:
+        checks.one_of("parameter", name, hints)
+    given = {name: parse(name, value, hints[name]) for name, value in parameters.items() if value is not None}
+    dataset = given.get("dataset", "digits")
+    fallback = "imagenet-200" if dataset not in PROFILES else dataset
+    profile = given.setdefault("profile", fallback)
+    checks.one_of("profile", profile, PROFILES)
+    settings = PROFILES[profile]
+    if "eps" in given:
+        given.setdefault("step_size", given["eps"] / 10)
+    if "model" in given and given["model"] != settings.model:
+        given.setdefault("first_layer", _first_stabilised(given["model"]))
+    return replace(settings, **given)
+
+
+def read(namespace: Mapping[str, Any], *names: str) -> Settings:
+    """The settings of a notebook, from its global variables, right after the parameters.
+
+    papermill adds a misspelt parameter to the notebook without a word; here it is an error. Every variable that holds
+    a plain value and is not one of ``names`` counts as misspelt.
+
+    Raises:
+        ValueError: an unknown parameter or a bad value, named.
+    """
+    unknown = [
+        name
+        for name, value in namespace.items()
+        if not name.startswith("_") and name not in names and _is_plain(name, value)
+    ]
+    if unknown:
+        raise ValueError(f"unknown parameter {', '.join(unknown)}; this notebook takes {', '.join(names)}")
+    return from_parameters({name: namespace[name] for name in names})
+
+
+def parse(name: str, value: Any, wanted: Any) -> Any:
+    """``value`` as the type ``wanted``, whether it came as such or as a string; "8/255" is a float.
+
+    Raises:
+        ValueError: it cannot be read as that type; the message names the parameter.
+    """
+    options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+    kind = next(option for option in options if option is not types.NoneType)
+    try:
+        if kind is str:
+            if isinstance(value, str):
+                return value
+        elif kind is float:
+            if isinstance(value, str):
+                return float(Fraction(value.replace(" ", "")))
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                return float(value)
+        else:
+            plain = ast.literal_eval(value.strip().capitalize()) if isinstance(value, str) else value
+            if isinstance(plain, kind) and (kind is bool or not isinstance(plain, bool)):
+                return plain
+    except (ValueError, SyntaxError, ZeroDivisionError):
+        pass
+    example = {float: "a number such as 5.0 or 8/255", int: "a whole number", bool: "true or false"}.get(kind, "a name")
+    raise ValueError(f"{name}: expected {example}, got {value!r}")
+
+
+def _first_stabilised(model: str) -> str:
+    same_model = (settings for settings in PROFILES.values() if settings.model == model)
+    return next((settings.first_layer for settings in same_model), "conv1")
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    in_every_notebook = {"In", "Out"}
+    return name not in in_every_notebook and isinstance(value, (str, int, float, list, dict, tuple, types.NoneType))
+
+
+def table(settings: Settings) -> list[tuple[str, str]]:
+    """Name and value of every setting, for people."""
+
+    def show(name: str, value: Any) -> str:
+        if name in ("eps", "step_size"):
+            return f"{value * 255:.4g}/255"
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    return [(field.name, show(field.name, getattr(settings, field.name))) for field in fields(settings)]

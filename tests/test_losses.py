@@ -1,0 +1,117 @@
+"""The SNS loss (Eq. 9) and the adversarial loss (in Eq. 11) by hand, their gradients numerically."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from snslib.losses import REDUCTIONS, adversarial_loss, sns_loss
+
+
+def case() -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """A convolutional layer (2 images, 3 channels, 1x2 positions) and a linear one (2 images, 4 channels).
+
+    |difference| of the conv layer, per image: channel 0: (1, 1), (0, 2); channel 1: any; channel 2: (3, 1), (0, 0).
+    Of the linear layer: channel 3: 5 and 1.
+    """
+    conv = torch.tensor([[[1.0, 2.0], [9.0, 9.0], [0.0, 1.0]], [[0.0, 4.0], [7.0, 7.0], [2.0, 2.0]]])
+    conv_adv = torch.tensor([[[2.0, 1.0], [0.0, 0.0], [3.0, 0.0]], [[0.0, 2.0], [1.0, 1.0], [2.0, 2.0]]])
+    linear = torch.tensor([[0.0, 0.0, 0.0, 5.0], [1.0, 1.0, 1.0, 1.0]])
+    linear_adv = torch.tensor([[8.0, 8.0, 8.0, 0.0], [8.0, 8.0, 8.0, 2.0]])
+    return (
+        {"conv": conv.unsqueeze(2), "fc": linear},
+        {"conv": conv_adv.unsqueeze(2), "fc": linear_adv},
+        {"conv": torch.tensor([2, 0]), "fc": torch.tensor([3])},
+    )
+
+
+@pytest.mark.parametrize(
+    ("reduction", "conv", "fc"),
+    [
+        ("sum", (1 + 1 + 3 + 1 + 0 + 2 + 0 + 0) / 2, (5 + 1) / 2),  # averaged over the two images
+        ("space_mean", 8 / 2 / 2, 6 / 2),  # and over two positions
+        ("mean", 8 / 2 / 2 / 2, 6 / 2),  # and over two neurons
+    ],
+)
+def test_sns_loss_by_hand(reduction: str, conv: float, fc: float) -> None:
+    clean, adversarial, omega = case()
+    assert sns_loss(clean, adversarial, omega, reduction).item() == conv + fc
+    assert sns_loss(clean, adversarial, {"conv": omega["conv"]}, reduction).item() == conv
+    assert sns_loss(adversarial, clean, omega, reduction).item() == conv + fc
+
+
+def test_the_default_reduction_is_the_mean() -> None:
+    clean, adversarial, omega = case()
+    assert sns_loss(clean, adversarial, omega) == sns_loss(clean, adversarial, omega, "mean")
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_sns_loss_gradient(reduction: str) -> None:
+    _, _, omega = case()
+    shapes = [(2, 3, 2, 2), (2, 4), (2, 3, 2, 2), (2, 4)]
+    tensors = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+    def loss(conv: Tensor, fc: Tensor, conv_adv: Tensor, fc_adv: Tensor) -> Tensor:
+        return sns_loss({"conv": conv, "fc": fc}, {"conv": conv_adv, "fc": fc_adv}, omega, reduction)
+
+    assert torch.autograd.gradcheck(loss, tensors)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_sns_loss_gradient_is_0_at_ties_and_outside_of_omega(reduction: str) -> None:
+    clean, adversarial, omega = case()
+    for recording in (clean, adversarial):
+        for tensor in recording.values():
+            tensor.requires_grad_(True)
+    sns_loss(clean, adversarial, omega, reduction).backward()
+    signs = {
+        "conv": [[[-1.0, 1.0], [0.0, 0.0], [-1.0, 1.0]], [[0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]],
+        "fc": [[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, -1.0]],
+    }
+    for layer, sign in signs.items():
+        expected = torch.tensor(sign).view_as(clean[layer])
+        assert torch.equal(clean[layer].grad.sign(), expected)
+        assert torch.equal(adversarial[layer].grad, -clean[layer].grad)
+
+
+def test_sns_loss_of_equal_recordings_is_0_with_gradient_0() -> None:
+    clean, _, omega = case()
+    same = {layer: tensor.clone().requires_grad_(True) for layer, tensor in clean.items()}
+    loss = sns_loss(clean, same, omega)
+    loss.backward()
+    assert loss.item() == 0
+    assert all(torch.equal(tensor.grad, torch.zeros_like(tensor)) for tensor in same.values())
+
+
+def changed(**options: Any) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], str]:
+    clean, adversarial, omega = case()
+    arguments = {"clean": clean, "adversarial": adversarial, "omega": omega, "reduction": "mean"} | options
+    return tuple(arguments.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reduction": "median"}, r"^reduction: .*mean, space_mean, sum.*'median'"),
+        ({"omega": {}}, r"^omega: "),
+        ({"omega": {"pool5": torch.tensor([0])}}, r"^omega: .*'pool5'.*conv, fc"),
+        ({"omega": {"conv": torch.tensor([], dtype=torch.int64)}}, r"^omega: .*'conv'"),
+        ({"omega": {"conv": torch.tensor([0, 3])}}, r"^omega: .*'conv'.*0\.\.2"),
+        ({"omega": {"fc": torch.tensor([-1])}}, r"^omega: .*'fc'.*0\.\.3"),
+        ({"clean": {}}, r"^omega: .*'conv'.*none"),
+        ({"adversarial": {"conv": torch.zeros(3, 3, 1, 2), "fc": torch.zeros(2, 4)}}, r"^adversarial: 'conv'"),
+    ],
+)
+def test_sns_loss_errors(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        sns_loss(*changed(**options))
+
+
+def test_adversarial_loss_by_hand() -> None:
+    """Logits (0, log 3): probabilities 1/4 and 3/4. Clean losses log 4 and log 4/3, adversarial ones both log 2."""
+    logits = torch.tensor([[0.0, math.log(3)], [0.0, math.log(3)]])
+    y = torch.tensor([0, 1])
+    expected = (math.log(4) + math.log(4 / 3)) / 2 / 2 + math.log(2) / 2
+    assert adversarial_loss(logits, torch.zeros(2, 2), y).item() == pytest.approx(expected)
