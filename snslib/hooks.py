@@ -82,9 +82,9 @@ def suppress(model: nn.Module, neurons: Mapping[str, Tensor | Sequence[int]], be
     def scale(name: str) -> Callable[[Tensor], Tensor]:
         def action(output: Tensor) -> Tensor:
             checks.channels("neurons", name, indices[name], output.shape[1])
-            factor = torch.ones(output.shape[1], dtype=output.dtype)
-            factor[indices[name]] = beta
-            return output * factor.to(output.device).view(1, -1, *[1] * (output.ndim - 2))
+            factor = torch.ones(output.shape[1], dtype=output.dtype, device=output.device)
+            factor[indices[name].to(output.device)] = beta
+            return output * factor.view(1, -1, *[1] * (output.ndim - 2))
 
         return action
 

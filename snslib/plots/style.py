@@ -1,16 +1,10 @@
-"""The figures of the book, in one style: readable in grey, by colour-blind readers, and on a dark page."""
-
-from collections.abc import Mapping, Sequence
-from typing import Any
+"""One style for every figure: readable in grey, by colour-blind readers, and on a dark page."""
 
 import matplotlib as mpl
-import numpy as np
 import seaborn as sns
-from matplotlib.figure import Figure
-from torch import Tensor
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from snslib.experiment import ATTACKS, DEFENSES
-from snslib.sensitivity import average_jaccard, total_jaccard
+from snslib.experiment import DEFENSES
 
 COLOURS = dict(zip(DEFENSES, sns.color_palette("colorblind"), strict=False))
 MARKERS = dict(zip(DEFENSES, "osD^v", strict=True))
@@ -28,6 +22,4 @@ def use_style() -> None:
             "svg.fonttype": "path",
         }
     )
-    from matplotlib_inline.backend_inline import set_matplotlib_formats
-
     set_matplotlib_formats("svg", metadata={"Date": None})

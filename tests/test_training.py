@@ -1,0 +1,491 @@
+"""The loop: it learns, resumes and reproduces bit by bit; the objectives: losses computed by hand."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from snslib.attacks import Attack, pgd
+from snslib.data import Dataset, Split, to_float
+from snslib.datasets import load_dataset
+from snslib.models import build_model, conv_bn_relu
+from snslib.objectives import PAT, SNS, Objective, Vanilla
+from snslib.training import Schedule, layers_below, load_tensors, save_tensors, train
+
+
+def small_model(seed: int = 0) -> nn.Module:
+    """Three layers with BatchNorm, and Dropout, so that the global random state matters."""
+    torch.manual_seed(seed)
+    model = nn.Sequential()
+    model.add_module("conv1", conv_bn_relu(3, 4))
+    model.add_module("conv2", conv_bn_relu(4, 4))
+    model.add_module("conv3", conv_bn_relu(4, 4))
+    model.add_module("dropout", nn.Dropout(0.2))
+    model.add_module("flatten", nn.Flatten())
+    model.add_module("fc", nn.Linear(4 * 36, 3))
+    return model
+
+
+def small_data(n: int = 40) -> Dataset:
+    """Random images of 6x6 pixels in three classes."""
+    generator = torch.Generator().manual_seed(1)
+    split = Split(
+        torch.randint(0, 256, (n, 3, 6, 6), dtype=torch.uint8, generator=generator),
+        torch.randint(3, (n,), generator=generator),
+    )
+    return Dataset("random", ("a", "b", "c"), split, split.take(0), split.take(0), 1, True, "drawn", None)
+
+
+SCHEDULE = Schedule(epochs=3, lr=0.1, batch_size=16, seed=4)
+
+
+def quietly(model: nn.Module, objective: Objective | None = None, schedule: Schedule = SCHEDULE, **options: Any) -> Any:
+    return train(model, small_data(), objective or Vanilla(), schedule, progress=lambda line: None, **options)
+
+
+def fingerprint(model: nn.Module) -> str:
+    """The same for two models whose every weight and statistic is the same, bit by bit."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode() + value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in history]
+
+
+def step(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """A cheap attack that depends on the model."""
+    return pgd(model, x, y, eps=0.1, step_size=0.1, steps=1)
+
+
+def objectives() -> dict[str, Callable[[], Objective]]:
+    omega = {"conv2": torch.tensor([1, 3]), "fc": torch.tensor([0])}
+    fixed = to_float(small_data().train.images).flip(3)
+    return {
+        "vanilla": Vanilla,
+        "pat": lambda: PAT(step),
+        "sns fixed": lambda: SNS(omega, 1.0, adversarial=True, pairs=fixed),
+        "sns epoch": lambda: SNS(omega, 1.0, adversarial=False, source="epoch", attack=step),
+        "sns step": lambda: SNS(omega, 1.0, adversarial=True, source="step", attack=step),
+    }
+
+
+every_objective = pytest.mark.parametrize("objective", objectives().values(), ids=objectives().keys())
+
+
+# --- the loop ---
+
+
+def test_the_loss_falls_on_digits() -> None:
+    digits = load_dataset("digits")
+    data = replace(digits, train=digits.train.take(192))
+    model = build_model("vgg16", width=1 / 16)
+    history = train(model, data, Vanilla(), Schedule(epochs=6, lr=0.1, batch_size=32), progress=lambda line: None)
+    assert [entry["epoch"] for entry in history] == [1, 2, 3, 4, 5, 6]
+    assert history[0]["loss"] > 1.5  # log 10 = 2.3 is a guess
+    assert history[-1]["loss"] < history[0]["loss"] / 2
+
+
+@every_objective
+def test_an_interrupted_run_goes_on_to_the_same_model(tmp_path: Path, objective: Callable[[], Objective]) -> None:
+    whole = small_model()
+    expected = quietly(whole, objective())
+    interrupted, checkpoint = small_model(), tmp_path / "run" / "checkpoint.safetensors"
+
+    def stop(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(interrupted, small_data(), objective(), SCHEDULE, checkpoint=checkpoint, progress=stop)
+    assert len(load_tensors(checkpoint)[1]["history"]) == 1
+    torch.rand(17)
+    resumed = small_model(seed=99)  # whatever its weights, those of the checkpoint count
+    history = quietly(resumed, objective(), checkpoint=checkpoint)
+    assert without_times(history) == without_times(expected)
+    assert fingerprint(resumed) == fingerprint(whole)
+    again = small_model(seed=98)  # nothing left to do
+    assert quietly(again, objective(), checkpoint=checkpoint) == history
+    assert fingerprint(again) == fingerprint(whole)
+    assert list(checkpoint.parent.iterdir()) == [checkpoint]  # nothing half-written stays beside it
+
+
+def test_resuming_with_frozen_layers_and_without_momentum(tmp_path: Path) -> None:
+    schedule = replace(SCHEDULE, first_layer="conv2", momentum=0.0)
+    whole = small_model()
+    quietly(whole, schedule=schedule)
+
+    def stop(line: str) -> None:
+        if line.startswith("epoch 2/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(small_model(), small_data(), Vanilla(), schedule, checkpoint=tmp_path / "c", progress=stop)
+    resumed = small_model()
+    quietly(resumed, schedule=schedule, checkpoint=tmp_path / "c")
+    assert fingerprint(resumed) == fingerprint(whole)
+
+
+@every_objective
+def test_a_seed_reproduces_and_another_differs(objective: Callable[[], Objective]) -> None:
+    prints = []
+    for seed in (4, 4, 5):
+        model = small_model()
+        torch.manual_seed(len(prints))  # what the global random state was is of no account
+        quietly(model, objective(), replace(SCHEDULE, epochs=2, seed=seed))
+        prints.append(fingerprint(model))
+    assert prints[0] == prints[1]
+    assert prints[0] != prints[2]
+
+
+@every_objective
+def test_the_global_random_state_is_left_where_it_was(objective: Callable[[], Objective]) -> None:
+    model = small_model()
+    before = torch.get_rng_state()
+    quietly(model, objective())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@every_objective
+def test_frozen_layers_are_really_frozen(objective: Callable[[], Objective]) -> None:
+    model = small_model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    quietly(model, objective(), replace(SCHEDULE, first_layer="conv3"))
+    for name, value in model.state_dict().items():
+        frozen = name.startswith(("conv1.", "conv2."))  # weights, and BatchNorm's statistics and count
+        assert torch.equal(value, before[name]) == frozen, name
+    assert all(p.requires_grad for p in model.parameters())
+    assert not any(module.training for module in model.modules())
+
+
+def test_modes_while_training() -> None:
+    """Below first_layer in eval mode, above in train mode, and only the upper parameters get gradients."""
+    model, seen = small_model(), []
+
+    class Looking(Vanilla):
+        def __call__(self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor) -> Any:
+            seen.append(
+                {name: (child.training, all(p.requires_grad for p in child.parameters()))}
+                for name, child in model.named_children()
+                if name in ("conv1", "conv2", "conv3", "fc")
+            )
+            seen[-1] = {name: state for part in seen[-1] for name, state in part.items()}
+            return super().__call__(model, x, x_adv, y)
+
+    quietly(model, Looking(), replace(SCHEDULE, first_layer="conv2", epochs=1))
+    assert seen == [{"conv1": (False, False), "conv2": (True, True), "conv3": (True, True), "fc": (True, True)}] * 2
+
+
+def test_layers_below() -> None:
+    vgg = build_model("vgg16", width=1 / 16)
+    below = layers_below(vgg, "conv8")
+    convolutions = [f"conv{i}" for i in range(1, 8)]
+    assert [name for name in below if name.startswith("conv")] == convolutions
+    assert below[-1] == "pool3"
+    assert layers_below(vgg, None) == []
+    with pytest.raises(ValueError, match=r"^first_layer: .*conv13.*'conv14'"):
+        layers_below(vgg, "conv14")
+
+
+def test_history_and_progress() -> None:
+    lines: list[str] = []
+    validated: list[bool] = []
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        validated.append(model.training)
+        return {"accuracy": 0.25 * len(validated)}
+
+    history = train(small_model(), small_data(), Vanilla(), SCHEDULE, validate=validate, progress=lines.append)
+    assert [set(entry) for entry in history] == [{"epoch", "lr", "loss", "cls", "accuracy", "seconds"}] * 3
+    assert [entry["accuracy"] for entry in history] == [0.25, 0.5, 0.75]
+    assert validated == [False] * 3
+    assert len(lines) == 3
+    assert lines[1].startswith("epoch 2/3: loss ")
+
+
+def test_one_epoch_by_hand() -> None:
+    """One batch of all images, without augmentation, momentum or decay: w - lr * gradient, as often as there are steps.
+
+    OneCycle's rate for steps s = 0, 1, 2, ... of T = 4: it rises along a cosine from lr / 25 at s = 0 to lr at
+    s = .3 T - 1 = .2 and falls to lr / 250,000 at s = 3.
+    """
+    data = replace(small_data(12), crop_padding=0, flip=False)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 36, 3)).double()
+    weight, bias = (p.detach().numpy().copy() for p in model[1].parameters())
+    x = data.train.images.double().flatten(1).numpy() / 255
+    y = np.eye(3)[data.train.labels.numpy()]
+
+    class Double(Vanilla):
+        def __call__(self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor) -> Any:
+            return super().__call__(model, x.double(), x_adv, y)
+
+    schedule = Schedule(epochs=4, lr=0.2, batch_size=12, momentum=0.0, weight_decay=0.0)
+    history = train(model, data, Double(), schedule, progress=lambda line: None)
+    losses = []
+    for s in range(4):
+        if s == 0:
+            rate = 0.2 / 25
+        else:
+            rate = 0.2 / 250_000 + (0.2 - 0.2 / 250_000) * (1 + np.cos(np.pi * (s - 0.2) / 2.8)) / 2
+        exponents = np.exp(x @ weight.T + bias)
+        softmax = exponents / exponents.sum(1, keepdims=True)
+        losses.append(-np.log((softmax * y).sum(1)).mean())
+        weight, bias = weight - rate * (softmax - y).T @ x / 12, bias - rate * (softmax - y).mean(0)
+    # x is float32 / 255 in the loop
+    np.testing.assert_allclose([entry["loss"] for entry in history], losses, rtol=1e-6)
+    np.testing.assert_allclose(model[1].weight.detach().numpy(), weight, rtol=1e-5, atol=1e-7)
+
+
+# --- what goes wrong ---
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"{}" + b])
+def test_a_damaged_checkpoint_is_an_error(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    quietly(small_model(), checkpoint=checkpoint)
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged"):
+        quietly(small_model(), checkpoint=checkpoint)
+
+
+def test_a_file_without_state_is_damaged(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.ones(1)}, tmp_path / "file")
+    with pytest.raises(ValueError, match="is damaged"):
+        load_tensors(tmp_path / "file")
+
+
+def test_a_checkpoint_of_another_run_is_an_error(tmp_path: Path) -> None:
+    quietly(small_model(), checkpoint=tmp_path / "c")
+    before = (tmp_path / "c").read_bytes()
+    for other in ({"seed": 5}, {"epochs": 4}, {"first_layer": "conv2"}, {"lr": 0.05}):
+        with pytest.raises(ValueError, match=r"^checkpoint: .*another run"):
+            quietly(small_model(), schedule=replace(SCHEDULE, **other), checkpoint=tmp_path / "c")
+    wider = small_model()
+    wider.fc = nn.Linear(4 * 36, 5)
+    with pytest.raises(ValueError, match=r"^checkpoint: .*another"):
+        quietly(wider, checkpoint=tmp_path / "c")
+    assert (tmp_path / "c").read_bytes() == before
+
+
+def test_tensors_and_state_are_saved_exactly(tmp_path: Path) -> None:
+    tensors = {"a": torch.randn(3, 4)[:, ::2], "n": torch.tensor(7), "half": torch.randn(2).bfloat16()}
+    state = {"history": [{"loss": 0.1 + 0.2}], "name": "é"}
+    save_tensors(tmp_path / "new" / "file", tensors, state)
+    loaded, loaded_state = load_tensors(tmp_path / "new" / "file")
+    torch.testing.assert_close(loaded, tensors, rtol=0, atol=0)
+    assert loaded_state == state
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    class Diverging(Vanilla):
+        calls = 0
+
+        def __call__(self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor) -> Any:
+            self.calls += 1
+            loss, terms = super().__call__(model, x, x_adv, y)
+            return loss * (torch.nan if self.calls == 3 else 1), terms
+
+    model = small_model()
+    with pytest.raises(FloatingPointError, match="nan in epoch 2; lower lr"):
+        quietly(model, Diverging(), checkpoint=tmp_path / "c")
+    assert len(load_tensors(tmp_path / "c")[1]["history"]) == 1  # the last good one remains
+    assert all(tensor.isfinite().all() for tensor in load_tensors(tmp_path / "c")[0].values())
+    assert all(p.requires_grad for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "argument"),
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"epochs": 1.5}, "epochs"),
+        ({"batch_size": 1}, "batch_size"),
+        ({"lr": -0.1}, "lr"),
+        ({"lr": float("inf")}, "lr"),
+        ({"momentum": -0.9}, "momentum"),
+        ({"weight_decay": float("nan")}, "weight_decay"),
+    ],
+)
+def test_schedule_errors(options: dict[str, float], argument: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{argument}: "):
+        replace(SCHEDULE, **options)
+
+
+def test_an_unknown_first_layer_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"^first_layer: "):
+        quietly(small_model(), schedule=replace(SCHEDULE, first_layer="conv9"))
+
+
+# --- x and x' on their way to the objective ---
+
+
+class Watching(SNS):
+    """Remembers what comes."""
+
+    def __call__(self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor) -> Any:
+        self.seen = [*getattr(self, "seen", []), (x, x_adv, y)]
+        return super().__call__(model, x, x_adv, y)
+
+
+def test_pairs_belong_together_and_are_augmented_alike() -> None:
+    """x' is half of x: still so for every pixel after cropping and mirroring, if both moved alike."""
+    data = small_data()
+    pairs = to_float(data.train.images) / 2
+    objective = Watching({"conv1": torch.tensor([0])}, 1.0, adversarial=False, pairs=pairs)
+    quietly(small_model(), objective)
+    assert len(objective.seen) == 3 * (40 // 16)
+    moved = 0
+    originals = to_float(data.train.images)
+    for x, x_adv, y in objective.seen:
+        assert torch.equal(x_adv, x / 2)
+        for image, label in zip(x, y, strict=True):
+            matches = (originals == image).flatten(1).all(1)
+            moved += not matches.any()
+            assert not matches.any() or data.train.labels[matches.nonzero()[0, 0]] == label
+    assert moved > 48  # of 96: most were cropped or mirrored
+
+
+def counting() -> tuple[Attack, list[Tensor]]:
+    calls: list[Tensor] = []
+
+    def attack(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        calls.append(model.conv1[0].weight.detach().clone())
+        return step(model, x, y)
+
+    return attack, calls
+
+
+def test_x_adv_is_made_anew_before_each_epoch() -> None:
+    attack, calls = counting()
+    objective = Watching({"conv1": torch.tensor([0])}, 1.0, adversarial=True, source="epoch", attack=attack)
+    model, data = small_model(), replace(small_data(), crop_padding=0, flip=False)
+    first = step(model, to_float(data.train.images), data.train.labels)
+    train(model, data, objective, SCHEDULE, progress=lambda line: None)
+    assert len(calls) == 3  # 40 images in one batch
+    assert not torch.equal(calls[0], calls[1])
+    assert not torch.equal(calls[1], calls[2])
+    originals = to_float(data.train.images)
+    for x, x_adv, _ in objective.seen[:2]:  # the first epoch: from the model as it came
+        for image, image_adv in zip(x, x_adv, strict=True):
+            place = (originals == image).flatten(1).all(1).nonzero()[0, 0]
+            torch.testing.assert_close(image_adv, first[place])
+
+
+def test_x_adv_is_made_for_every_batch() -> None:
+    attack, calls = counting()
+    objective = Watching({"conv1": torch.tensor([0])}, 1.0, adversarial=True, source="step", attack=attack)
+    quietly(small_model(), objective)
+    assert all(x_adv is None for _, x_adv, _ in objective.seen)
+    assert len(calls) == 6
+    assert len({weight.numpy().tobytes() for weight in calls}) == 6  # each from another model
+
+
+def test_as_many_pairs_as_images() -> None:
+    pairs = to_float(small_data().train.images)
+    for wrong in (pairs[:-1], torch.cat([pairs, pairs[:1]])):
+        objective = SNS({"conv1": torch.tensor([0])}, 1.0, adversarial=True, pairs=wrong)
+        with pytest.raises(ValueError, match=rf"^pairs: .*40.*{len(wrong)}"):
+            quietly(small_model(), objective)
+
+
+# --- the objectives by hand ---
+
+
+def hand_case() -> tuple[nn.Module, Tensor, Tensor, Tensor]:
+    model = small_model().double().eval()
+    x = torch.rand(5, 3, 6, 6, dtype=torch.float64)
+    return model, x, (x + 0.1 * torch.randn_like(x)).clamp(0, 1), torch.tensor([0, 1, 2, 1, 0])
+
+
+def by_hand(model: nn.Module, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """conv2's output and the logits, in NumPy from the convolutions on; BatchNorm is new: it divides by its eps."""
+    with torch.no_grad():
+        hidden = F.conv2d(x, model.conv1[0].weight, padding=1) / (1 + 1e-5) ** 0.5
+        conv2 = (F.conv2d(hidden.relu(), model.conv2[0].weight, padding=1) / (1 + 1e-5) ** 0.5).relu()
+        conv3 = (F.conv2d(conv2, model.conv3[0].weight, padding=1) / (1 + 1e-5) ** 0.5).relu()
+    weight, bias = (p.detach().numpy() for p in model.fc.parameters())
+    return conv2.numpy(), conv3.flatten(1).numpy() @ weight.T + bias
+
+
+def cross_entropy(logits: np.ndarray, y: Tensor) -> float:
+    return float(np.mean([np.log(np.exp(row).sum()) - row[label] for row, label in zip(logits, y, strict=True)]))
+
+
+def test_vanilla_by_hand() -> None:
+    model, x, _, y = hand_case()
+    loss, terms = Vanilla()(model, x, None, y)
+    assert loss.item() == pytest.approx(cross_entropy(by_hand(model, x)[1], y))
+    assert terms.keys() == {"cls"}
+
+
+def test_pat_by_hand() -> None:
+    model, x, x_adv, y = hand_case()
+    asked: list[tuple[Tensor, Tensor]] = []
+
+    def attack(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        asked.append((x, y))
+        return x_adv
+
+    loss, terms = PAT(attack)(model, x, None, y)
+    expected = (cross_entropy(by_hand(model, x)[1], y) + cross_entropy(by_hand(model, x_adv)[1], y)) / 2
+    assert loss.item() == pytest.approx(expected)
+    assert terms.keys() == {"adv"}
+    assert torch.equal(asked[0][0], x)
+    assert torch.equal(asked[0][1], y)
+
+
+@pytest.mark.parametrize("source", ["fixed", "step"])
+@pytest.mark.parametrize("adversarial", [False, True])
+@pytest.mark.parametrize("reduction", ["mean", "space_mean", "sum"])
+def test_sns_by_hand(source: str, adversarial: bool, reduction: str) -> None:
+    model, x, x_adv, y = hand_case()
+    omega = {"conv2": torch.tensor([2, 0]), "fc": torch.tensor([1])}
+    origin: dict[str, Any] = {"pairs": x_adv} if source == "fixed" else {"attack": lambda model, x, y: x_adv}
+    objective = SNS(omega, lam=3.0, adversarial=adversarial, reduction=reduction, source=source, **origin)
+    loss, terms = objective(model, x, x_adv if source == "fixed" else None, y)
+
+    (conv2, logits), (conv2_adv, logits_adv) = by_hand(model, x), by_hand(model, x_adv)
+    conv_term = np.abs(conv2 - conv2_adv)[:, [0, 2]].sum() / 5
+    conv_term /= {"mean": 2 * 36, "space_mean": 36, "sum": 1}[reduction]
+    sns = conv_term + np.abs(logits - logits_adv)[:, 1].sum() / 5
+    task = cross_entropy(logits, y)
+    if adversarial:
+        task = (task + cross_entropy(logits_adv, y)) / 2
+    assert terms["sns"].item() == pytest.approx(sns)
+    assert terms["adv" if adversarial else "cls"].item() == pytest.approx(task)
+    assert loss.item() == pytest.approx(task + 3 * sns)
+
+
+def test_the_sns_term_reaches_the_weights_below_its_layer() -> None:
+    model, x, x_adv, y = hand_case()
+    objective = SNS({"conv2": torch.tensor([0])}, lam=1.0, adversarial=False, pairs=x_adv)
+    _, terms = objective(model, x, x_adv, y)
+    terms["sns"].backward()
+    assert model.conv1[0].weight.grad.abs().sum() > 0
+    assert model.conv3[0].weight.grad is None
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"source": "batch", "attack": step},
+        {"source": "fixed"},
+        {"source": "epoch"},
+        {"source": "step", "pairs": torch.zeros(1, 3, 2, 2)},
+        {"source": "fixed", "attack": step, "pairs": torch.zeros(1, 3, 2, 2)},
+    ],
+)
+def test_sns_errors(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"^source: .*{options['source']}"):
+        SNS({"fc": torch.tensor([0])}, lam=1.0, adversarial=True, **options)
