@@ -97,6 +97,12 @@ class Experiment:
         return self.conv_layers[self.conv_layers.index(self.settings.first_layer) :]
 
     @cached_property
+    def penultimate_layer(self) -> str:
+        """The layer whose neurons feed fc (section 3.2); pool5 of VGG-16, where its head leaves it as it is."""
+        *_, last, _ = (name for name, _ in self._build().named_children())
+        return "pool5" if last == "head" and self.data.image_size == 32 else last
+
+    @cached_property
     def attacks(self) -> dict[str, Attack]:
         """The four attacks at the settings' eps, step size and steps."""
         s = self.settings
@@ -286,6 +292,20 @@ class Experiment:
         inputs = {"n": len(self.test), "steps": steps, "restarts": restarts}
         return self._record("strong-accuracy", defense, inputs, compute)
 
+    def accuracy_by_eps(self, defense: str, epsilons: list[float]) -> dict[str, Any]:
+        """Accuracy on the test images under PGD at several radii, each with a step size of eps / 10.
+
+        Result: the share of images still right, one per radius.
+        """
+        steps = self.settings.steps
+
+        def compute() -> list[float]:
+            model = self.model(defense)
+            attack_at = [attacks.paper_attacks(eps, eps / 10, steps)["pgd"] for eps in epsilons]
+            return [accuracy(model, self.test, attack) for attack in attack_at]
+
+        return self._record("accuracy-by-eps", defense, {"n": len(self.test), "epsilons": epsilons}, compute)
+
     def sensitivity(self, defense: str, attack: str = "pgd", split: str = "test") -> dict[str, Any]:
         """Sensitivity of every neuron of the convolutional layers and fc (Eq. 1), attacked white-box.
 
@@ -310,10 +330,49 @@ class Experiment:
 
         return self._record("sensitivity", defense, {"attack": attack, "split": split, "n": len(images)}, compute)
 
+    def sensitivity_of_halves(self, defense: str) -> dict[str, Any]:
+        """Sensitivity under PGD, measured apart on two disjoint halves of the images that select the neurons.
+
+        The halves are every other one of ``n_pairs`` training images: what differs between them is chance.
+
+        Result: per half, layer to one number per neuron.
+        """
+        images = self.data.train.take(self.settings.n_pairs)
+        halves = [Split(images.images[start::2], images.labels[start::2]) for start in (0, 1)]
+        layers = [*self.conv_layers, "fc"]
+
+        def compute() -> list[dict[str, list[float]]]:
+            model = self.model(defense)
+            pairs = [dual_pairs(model, half, self.attacks["pgd"]) for half in halves]
+            return [_lists(neuron_sensitivity(model, of_half, layers)) for of_half in pairs]
+
+        return self._record("sensitivity-of-halves", defense, {"split": "train", "n": len(images)}, compute)
+
+    def effect_of_sns(self, defense: str) -> dict[str, dict[str, float]]:
+        """What training did to the neurons that SNS stabilises, from the test-split records of ``sensitivity``.
+
+        Returns:
+            Stabilised layer to: "chosen", how many neurons are stabilised; "before" and "after", their mean sensitivity
+            in the vanilla and in the trained model; "relative_before" and "relative_after", their summed sensitivity
+            over their summed clean output; "dead", how many put out nothing any more for any test image.
+        """
+        omega = self.sensitive_neurons(self._fraction(defense))
+        results = {"before": self.sensitivity("vanilla")["result"], "after": self.sensitivity(defense)["result"]}
+        effect: dict[str, dict[str, float]] = {}
+        for layer, neurons in omega.items():
+            effect[layer] = {"chosen": len(neurons)}
+            for when, result in results.items():
+                sigma, activation = (torch.tensor(result[name][layer])[neurons] for name in ("sigma", "activation"))
+                effect[layer][when] = sigma.mean().item()
+                effect[layer][f"relative_{when}"] = (sigma.sum() / activation.sum().clamp_min(1e-12)).item()
+                effect[layer]["dead"] = int((activation == 0).sum())  # of the trained model, which comes last
+        return effect
+
     def targeted_neurons(self, layer: str = "pool5", k: int = 20) -> dict[str, Any]:
         """Sensitive and important neurons of the vanilla model for each target class (sections 3.2 and 3.3).
 
-        For each class y, targeted PGD moves up to n_pairs training images of other classes toward y.
+        For each class y, targeted PGD moves up to n_pairs training images of other classes toward y. Of more than ten
+        classes, ten are drawn by the seed (B.1).
 
         Args:
             layer: the penultimate layer, whose neurons are important or not (Eq. 3-5).
@@ -321,7 +380,7 @@ class Experiment:
 
         Result: "sensitive", layer to the top neurons for each class; "penultimate_sensitive" and "important", the k
         of ``layer`` for each class; "reached", the share of images that PGD moved into each class; "n" per class;
-        "channels" of ``layer``.
+        "targets", the classes; "channels", layer to its number of neurons.
         """
         s = self.settings
 
@@ -330,7 +389,9 @@ class Experiment:
             layers = [*self.conv_layers, "fc"]
             result: dict[str, Any] = {"sensitive": {name: [] for name in layers}}
             result |= {name: [] for name in ("penultimate_sensitive", "important", "reached", "n")}
-            for target in range(self.data.num_classes):
+            drawn = torch.randperm(self.data.num_classes, generator=torch.Generator().manual_seed(s.seed))
+            result["targets"] = sorted(drawn[:10].tolist())
+            for target in result["targets"]:
                 self.progress(f"targeted PGD toward class {target} of {self.data.num_classes}")
                 train = self.data.train
                 others = Split(train.images[train.labels != target], train.labels[train.labels != target])
@@ -351,7 +412,7 @@ class Experiment:
                 reached = predicted(model, x_adv.split(250)) == target
                 result["reached"].append(reached.double().mean().item())
                 result["n"].append(len(x_adv))
-                result["channels"] = len(sigma[layer])
+                result["channels"] = {name: len(value) for name, value in sigma.items()}
             return result
 
         inputs = {"layer": layer, "k": k, "n_pairs": s.n_pairs, "fraction": s.fraction}

@@ -97,15 +97,17 @@ class SNS:
     pairs: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        checks.one_of("pairs", self.source, PAIRS)
+        checks.one_of("source", self.source, PAIRS)
         if (self.source == "fixed") == (self.pairs is None) or (self.source != "fixed") == (self.attack is None):
-            raise ValueError(f"pairs: {self.source!r} needs {'pairs' if self.source == 'fixed' else 'an attack'} only")
+            raise ValueError(f"source: {self.source!r} needs {'pairs' if self.source == 'fixed' else 'an attack'} only")
 
     def start_epoch(self, model: nn.Module, train: Split) -> None:
-        """Make the dual pairs anew where they are the epoch's."""
+        """Make the dual pairs anew where they are the epoch's; ValueError where there is not one x' per image."""
         if self.source == "epoch":
             assert self.attack is not None
             self.pairs = torch.cat([x_adv for _, x_adv in dual_pairs(model, train, self.attack)])
+        if self.pairs is not None and len(self.pairs) != len(train):
+            raise ValueError(f"pairs: expected x' of each of the {len(train)} training images, got {len(self.pairs)}")
 
     def __call__(
         self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor

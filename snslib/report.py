@@ -1,6 +1,6 @@
 """Tables and sentences of the book, made from records: what a number is and what it was computed from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from IPython.display import Markdown
@@ -70,6 +70,34 @@ def accuracy_table(records: Sequence[dict[str, Any]], caption: str, name: str) -
         for entry in records
     ]
     return markdown_table(header, rows, caption, name)
+
+
+def beside_paper(
+    paper: Mapping[str, Mapping[str, float]],
+    ours: Mapping[str, dict[str, Any]],
+    strong: Mapping[str, dict[str, Any]],
+    caption: str,
+    name: str,
+) -> Markdown:
+    """Table 1 or 2 with two lines per defense: this run's accuracy, and the paper's under it.
+
+    Args:
+        paper: defense to column to accuracy in percent, as :mod:`snslib.paper` has it; its order is kept.
+        ours: defense to its accuracy record; what is missing is shown as not run.
+        strong: defense to its record of accuracy under a stronger attack.
+        caption, name: as in :func:`markdown_table`.
+    """
+    columns = ("clean", *ATTACKS)
+    rows = []
+    for defense, printed in paper.items():
+        label = DEFENSES.get(defense, defense.upper())
+        if defense in ours:
+            measured = [ours[defense]["result"][column] for column in columns] + [strong[defense]["result"]]
+            rows.append([label, "**ours**", *(f"**{100 * share:.2f}**" for share in measured)])
+        else:
+            rows.append([label, "ours", "not run", *[""] * len(columns)])
+        rows.append(["", "paper", *(f"{printed[column]:.2f}" for column in columns), ""])
+    return markdown_table(["model", "", "clean", *ATTACKS.values(), "PGD-50"], rows, caption, name, "llrrrrrr")
 
 
 def defense_name(defense: str) -> str:

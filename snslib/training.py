@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,11 +17,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 from snslib import checks
-from snslib.data import Dataset, augment, batches, to_float
+from snslib.data import Dataset, Split, augment, batches, to_float
 from snslib.modes import device_of
 from snslib.objectives import Objective
 
-History = list[dict[str, float]]
+History = list[dict[str, Any]]  # one entry per epoch, see train
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ def train(
         progress: takes one line per epoch.
 
     Returns:
-        Per epoch: "epoch", "lr" (its last), "loss" and its terms (means over the steps), "seconds", and what
-        ``validate`` returned.
+        Per epoch: "epoch", "lr" (its last), "loss" and its terms (means over the steps), what ``validate`` returned,
+        "seconds", and "steps", loss and terms to their values at each step.
 
     Raises:
         ValueError: an unknown first_layer, a damaged checkpoint or one of another run.
@@ -110,15 +111,16 @@ def train(
                 model.train()
                 for name in fixed:
                     model.get_submodule(name).eval()
-                terms = _train_epoch(model, data, train_split, objective, schedule, optimizer, scheduler, seed)
+                curves = _train_epoch(model, data, train_split, objective, schedule, optimizer, scheduler, seed)
             model.eval()
+            terms = {name: statistics.fmean(values) for name, values in curves.items()}
             if not math.isfinite(terms["loss"]):
                 raise FloatingPointError(
                     f"the loss became {terms['loss']} in epoch {epoch}; lower lr (now {schedule.lr:g}) or lam"
                 )
             judged = validate(model) if validate else {}
             lr, seconds = float(scheduler.get_last_lr()[0]), time.perf_counter() - began
-            history.append({"epoch": epoch, "lr": lr, **terms, **judged, "seconds": seconds})
+            history.append({"epoch": epoch, "lr": lr, **terms, **judged, "seconds": seconds, "steps": curves})
             if checkpoint is not None:
                 _save_checkpoint(checkpoint, model, optimizer, scheduler, schedule, history)
             progress(_describe(history, schedule.epochs))
@@ -146,22 +148,22 @@ def layers_below(model: nn.Module, first_layer: str | None) -> list[str]:
 def _train_epoch(
     model: nn.Module,
     data: Dataset,
-    train_split: Any,
+    train_split: Split,
     objective: Objective,
     schedule: Schedule,
     optimizer: torch.optim.Optimizer,
     scheduler: OneCycleLR,
     seed: int,
-) -> dict[str, float]:
+) -> dict[str, list[float]]:
     generator = torch.Generator().manual_seed(seed)
-    totals: dict[str, Tensor] = {}
-    count = 0
+    curves: dict[str, list[Tensor]] = {}
     for index, images, y in batches(train_split, schedule.batch_size, generator):
         x, x_adv = to_float(images), None
         if objective.pairs is None:
             x = augment(x, data.crop_padding, data.flip, generator)
         else:
-            both = torch.cat([x, objective.pairs[index].to(x)], dim=1)  # joined, so that x and x' move alike
+            fixed = objective.pairs[index.to(objective.pairs.device)].to(x)
+            both = torch.cat([x, fixed], dim=1)  # joined, so that x and x' move alike
             x, x_adv = augment(both, data.crop_padding, data.flip, generator).chunk(2, dim=1)
         loss, terms = objective(model, x, x_adv, y)
         optimizer.zero_grad()
@@ -169,15 +171,14 @@ def _train_epoch(
         optimizer.step()
         scheduler.step()
         for name, value in {"loss": loss, **terms}.items():
-            totals[name] = totals.get(name, 0) + value.detach()
-        count += 1
-    return {name: (total / count).item() for name, total in totals.items()}
+            curves.setdefault(name, []).append(value.detach())
+    return {name: torch.stack(values).tolist() for name, values in curves.items()}  # waits for the device only here
 
 
 def _describe(history: History, epochs: int) -> str:
     last = history[-1]
     left = (epochs - len(history)) * sum(entry["seconds"] for entry in history) / len(history)
-    numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in ("epoch", "lr", "seconds"))
+    numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in ("epoch", "lr", "seconds", "steps"))
     return f"epoch {len(history)}/{epochs}: {numbers}; {last['seconds']:.1f} s, about {left:.0f} s left"
 
 
@@ -202,7 +203,10 @@ def _load_checkpoint(
     tensors, state = load_tensors(path)
     if state["schedule"] != asdict(schedule):
         raise ValueError(f"checkpoint: {path} is of another run, {state['schedule']}; delete it or name another file")
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    try:
+        model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    except RuntimeError as error:
+        raise ValueError(f"checkpoint: {path} is of another model ({error}); delete it or name another file") from error
     saved = optimizer.state_dict()
     saved["state"] = {
         int(name.removeprefix("momentum.")): {"momentum_buffer": tensor}

@@ -148,6 +148,13 @@ def test_opposite_differences_do_not_cancel() -> None:
     assert sigma["0"].tolist() == [1.0]  # .5 + .5 in both pairs
 
 
+def test_many_small_batches_add_up_in_float64() -> None:
+    """After a difference of 1, adding 2^-25 64 times changes nothing in float32; the sum is 1 + 2^-19."""
+    zero = torch.zeros(1, 1, 1, 1)
+    sigma = neuron_sensitivity(nn.Identity(), [(zero, zero + 1), *[(zero, zero + 2.0**-25)] * 64], [""])
+    assert sigma[""].item() * 65 == pytest.approx(1 + 2**-19, rel=2**-23)
+
+
 def test_equal_pairs_are_not_sensitive(net: Net) -> None:
     x, _ = pairs_of(3)
     assert all((value == 0).all() for value in neuron_sensitivity(net.double(), [(x.double(),) * 2], LAYERS).values())
@@ -345,6 +352,16 @@ def test_important_neurons_votes_are_weighted() -> None:
     x = torch.tensor([[0.9, 0.5, 0.1], [0.1, 0.5, 0.9], [0.1, 0.5, 0.9]]).view(3, 1, 1, 3)
     assert important_neurons(model, x, target=0, layer="pool", k1=2, k2=3).tolist() == [2, 1, 0]  # 4, 3, 2 votes
     assert important_neurons(model, x, target=0, layer="pool", k1=3, k2=3).tolist() == [2, 1, 0]  # 3+3+1, 6, 5
+
+
+def test_important_neurons_ties_go_to_the_lower_index() -> None:
+    model = TwoLayers([[1.0] * 400, [0.0] * 400], channels=400)
+    x = torch.full((2, 1, 20, 20), 0.5)
+    assert important_neurons(model, x, target=0, layer="pool", k1=300, k2=300).tolist() == list(range(300))
+    # with equal votes as well: 1 for each of the first two images' own neuron, in whichever order they vote
+    x = torch.zeros(2, 1, 20, 20)
+    x[0, 0, 19, 0], x[1, 0, 0, 19] = 1, 1
+    assert important_neurons(model, x, target=0, layer="pool", k1=1, k2=3).tolist() == [19, 380, 0]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 256])

@@ -1,0 +1,125 @@
+"""Figures of attacks: images, what four attacks make of them, and what is left of the accuracy (section 3.1)."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from snslib.plots.style import COLOURS
+from snslib.training import History
+
+WRONG = "#b03a00"  # readable on white, and told apart from black by more than its colour: a cross stands beside it
+NAME_LENGTH = 12  # letters of a class's name that fit beside its neighbours
+
+
+def image_grid(images: Tensor, labels: Tensor, classes: Sequence[str], columns: int = 10) -> Figure:
+    """Images with their classes.
+
+    Args:
+        images: float (N, 3, H, W) in [0, 1].
+        labels: int64 (N,), places in ``classes``.
+        classes: their names.
+        columns: images in a row.
+    """
+    rows = -(-len(images) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(7.5, rows * 7.5 / columns + 0.25), squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, image, label in zip(axes.flat, images, labels.tolist(), strict=False):
+        _show(ax, image)
+        ax.set_title(classes[label][:NAME_LENGTH], fontsize=11)
+    plt.close(fig)
+    return fig
+
+
+def training_curves(history: History) -> Figure:
+    """Loss at every step, and accuracy on the validation images after every epoch.
+
+    Args:
+        history: as :func:`snslib.training.train` returns it; without validation images only the loss is drawn.
+    """
+    validated = "clean" in history[0]
+    fig, axes = plt.subplots(1, 1 + validated, figsize=(7.5, 2.8), squeeze=False)
+    loss = np.concatenate([entry["steps"]["loss"] for entry in history])
+    axes[0, 0].plot(np.linspace(0, len(history), len(loss)), loss, color=COLOURS["vanilla"], linewidth=1)
+    axes[0, 0].set(xlabel="epoch", ylabel="cross-entropy", yscale="log")
+    if validated:
+        epochs = [entry["epoch"] for entry in history]
+        for column, label, line in (("clean", "clean", "-o"), ("pgd", "under PGD", "--s")):
+            axes[0, 1].plot(epochs, [100 * entry[column] for entry in history], line, ms=5, label=label)
+        axes[0, 1].set(xlabel="epoch", ylabel="validation accuracy, %", ylim=(-3, 103))
+        axes[0, 1].legend()
+    plt.close(fig)
+    return fig
+
+
+def accuracy_by_eps(epsilons: Sequence[float], accuracy: Sequence[float], marks: Mapping[str, float]) -> Figure:
+    """Accuracy under an attack as its radius grows.
+
+    Args:
+        epsilons: radii in [0, 1] pixel space, > 0.
+        accuracy: the share of images still right at each.
+        marks: label to a radius that gets a vertical line.
+    """
+    fig, ax = plt.subplots(figsize=(6, 3))
+    ax.plot([255 * eps for eps in epsilons], [100 * share for share in accuracy], "-o", color=COLOURS["vanilla"])
+    for (label, eps), line in zip(marks.items(), ("--", ":"), strict=False):
+        ax.axvline(255 * eps, color="0.35", linestyle=line, label=label)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks([255 * eps for eps in epsilons], [f"{255 * eps:g}" for eps in epsilons])
+    ax.set(xlabel="eps, in 255ths of the pixel range", ylabel="accuracy, %", ylim=(-3, 103))
+    ax.legend()
+    plt.close(fig)
+    return fig
+
+
+def adversarial_panel(
+    x: Tensor,
+    y: Tensor,
+    adversarial: Mapping[str, Tensor],
+    logits: Mapping[str, Tensor],
+    classes: Sequence[str],
+    eps: float,
+) -> Figure:
+    """Each image clean and under each attack, and below it the perturbation, magnified until eps is black or white.
+
+    Args:
+        x: clean images, float (N, 3, H, W) in [0, 1].
+        y: their classes, int64 (N,).
+        adversarial: attack to x', of the shape of x.
+        logits: "clean" and each attack to the model's logits (N, K).
+        classes: the classes' names.
+        eps: the radius, > 0; the perturbation is shown as 1/2 + (x' - x) / (2 eps).
+    """
+    columns = ["clean", *adversarial]
+    size = 7.5 / len(columns)
+    fig, axes = plt.subplots(2 * len(x), len(columns), figsize=(7.5, 2 * len(x) * (size + 0.1)), squeeze=False)
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+    for ax, column in zip(axes[0], columns, strict=True):
+        ax.set_title(column)
+    for row, (image, label) in enumerate(zip(x, y.tolist(), strict=True)):
+        for place, column in enumerate(columns):
+            top, bottom = axes[2 * row, place], axes[2 * row + 1, place]
+            confidence, guess = logits[column][row].softmax(0).max(0)
+            sign, colour = ("✓", "black") if guess == label else ("✗", WRONG)
+            name = classes[int(guess)][:NAME_LENGTH]
+            top.set_xlabel(f"{sign} {name} ({100 * float(confidence):.0f}%)", color=colour, fontsize=11)
+            if column == "clean":
+                _show(top, image)
+                bottom.set_axis_off()
+                words = f"$x' - x$\nmagnified\n{1 / (2 * eps):.3g} times;\ngrey is 0"
+                bottom.text(0.5, 0.5, words, ha="center", va="center", fontsize=11, transform=bottom.transAxes)
+            else:
+                _show(top, adversarial[column][row])
+                _show(bottom, 0.5 + (adversarial[column][row] - image) / (2 * eps))
+    plt.close(fig)
+    return fig
+
+
+def _show(ax: Axes, image: Tensor) -> None:
+    ax.imshow(image.clamp(0, 1).permute(1, 2, 0).cpu().numpy(), interpolation="nearest")

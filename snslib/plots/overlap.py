@@ -1,0 +1,82 @@
+"""Figures of the overlap of neuron sets, and of what suppressing sensitive neurons does (Fig. 2a, 2b, 3a)."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from snslib.experiment import ATTACKS
+
+INDICES = {"average": (r"$J_{avg}$", "o-"), "total": (r"$J_{total}$", "s-"), "chance": (r"chance, $J_{avg}$", "k:")}
+
+
+def sensitive_and_important(
+    same: Sequence[float], others: Sequence[float], labels: Sequence[str], chance: float, layer: str
+) -> Figure:
+    """Overlap of sensitive and important neurons for each target class (Fig. 2a).
+
+    Args:
+        same: per class, the Jaccard index of its sensitive and its important neurons (Eq. 6).
+        others: per class, the mean index of its sensitive neurons and the important neurons of the other classes.
+        labels: the classes.
+        chance: the index to expect of random sets.
+        layer: the penultimate layer.
+    """
+    fig, ax = plt.subplots(figsize=(7, 3.4))
+    x = np.arange(len(labels))
+    ax.bar(x, same, width=0.7, label="important for the target")
+    ax.plot(x, others, "D", color="white", markeredgecolor="black", markersize=7, label="important for other classes")
+    ax.axhline(chance, color="black", linestyle=":", label="chance")
+    ax.set(xlabel="target class", ylabel=f"Jaccard index, {layer}", ylim=(0, 1))
+    ax.set_xticks(x, labels)
+    ax.grid(visible=False, axis="x")
+    ax.legend(loc="upper center", ncols=3, fontsize=9, frameon=True)
+    plt.close(fig)
+    return fig
+
+
+def jaccard_by_layer(panels: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
+    """How alike the sensitive neurons of all target classes are, layer by layer (Fig. 2b), one panel per source.
+
+    Args:
+        panels: title to "average" (Eq. 7), "total" (Eq. 8) and "chance", each layer to its index, bottom to top.
+    """
+    widths = [len(panel["average"]) + 4 for panel in panels.values()]
+    fig, axes = plt.subplots(1, len(panels), figsize=(7.5, 3.6), sharey=True, width_ratios=widths, squeeze=False)
+    for ax, (title, panel) in zip(axes[0], panels.items(), strict=True):
+        for name, (label, style) in INDICES.items():
+            ax.plot(list(panel[name]), list(panel[name].values()), style, label=label)
+        ax.set(title=title, ylim=(-0.03, 1.03))
+        ax.tick_params(axis="x", rotation=90)
+    axes[0, 0].set_ylabel("Jaccard index over target classes")
+    axes[0, 0].legend(fontsize=10)
+    plt.close(fig)
+    return fig
+
+
+def suppression(betas: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Accuracy while the sensitive neurons' outputs are multiplied by beta (Fig. 3a), one panel per kind of attack.
+
+    Args:
+        betas: the factors.
+        panels: title to "clean" and attacks, each to one accuracy in [0, 1] per beta.
+    """
+    fig, axes = plt.subplots(1, len(panels), figsize=(7.5, 3.6), sharey=True, squeeze=False)
+    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        _curves_over_beta(ax, betas, curves)
+        ax.set(title=title, xlabel=r"suppression coefficient $\beta$", ylim=(-3, 103))
+        ax.invert_xaxis()
+    axes[0, 0].set_ylabel("accuracy, %")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=10)
+    plt.close(fig)
+    return fig
+
+
+def _curves_over_beta(ax: Axes, betas: Sequence[float], curves: Mapping[str, Sequence[float]]) -> None:
+    ax.plot(betas, 100 * np.array(curves["clean"]), "k-", linewidth=2, label="clean")
+    for (name, label), marker, colour in zip(ATTACKS.items(), "osD^", sns.color_palette("colorblind"), strict=False):
+        ax.plot(betas, 100 * np.array(curves[name]), marker=marker, color=colour, markersize=5, label=label)
+    ax.axvline(0.85, color="0.6", linestyle="--", linewidth=1)
