@@ -14,9 +14,10 @@ setup: $(VENV)/.ready
 
 # One environment for everything, inside the project; made anew only when its description changes.
 $(VENV)/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --requirement requirements.txt --editable .
+	$(BIN)/pip install --requirement requirements.txt
 	touch $@
 
 # Every variable of the command line but PYTHON is a parameter of the notebooks.

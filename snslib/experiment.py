@@ -378,9 +378,10 @@ class Experiment:
             layer: the penultimate layer, whose neurons are important or not (Eq. 3-5).
             k: how many sensitive and important neurons of that layer are compared.
 
-        Result: "sensitive", layer to the top neurons for each class; "penultimate_sensitive" and "important", the k
-        of ``layer`` for each class; "reached", the share of images that PGD moved into each class; "n" per class;
-        "targets", the classes; "channels", layer to its number of neurons.
+        Result: "sensitive", layer to the top neurons for each class; "penultimate", the k "sensitive" and "important"
+        neurons of ``layer`` for each class, from "all" images and from those that "reached" the class, as Eq. 3
+        demands (empty where none did); "reached", the share of images that did; "n" per class; "targets", the
+        classes; "channels", layer to its number of neurons.
         """
         s = self.settings
 
@@ -388,7 +389,8 @@ class Experiment:
             model = self.model("vanilla")
             layers = [*self.conv_layers, "fc"]
             result: dict[str, Any] = {"sensitive": {name: [] for name in layers}}
-            result |= {name: [] for name in ("penultimate_sensitive", "important", "reached", "n")}
+            result["penultimate"] = {which: {"sensitive": [], "important": []} for which in ("reached", "all")}
+            result |= {name: [] for name in ("reached", "n")}
             drawn = torch.randperm(self.data.num_classes, generator=torch.Generator().manual_seed(s.seed))
             result["targets"] = sorted(drawn[:10].tolist())
             for target in result["targets"]:
@@ -406,10 +408,17 @@ class Experiment:
                 omega["fc"] = top_neurons({"fc": sigma["fc"]}, k=self.data.num_classes)["fc"]
                 for name in layers:
                     result["sensitive"][name].append(omega[name].tolist())
-                result["penultimate_sensitive"].append(top_neurons({layer: sigma[layer]}, k=k)[layer].tolist())
-                x_adv = torch.cat([x_adv for _, x_adv in pairs])
-                result["important"].append(important_neurons(model, x_adv, target, layer, k, k).tolist())
-                reached = predicted(model, x_adv.split(250)) == target
+                x, x_adv = (torch.cat(side) for side in zip(*pairs, strict=True))
+                reached = (predicted(model, x_adv.split(250)) == target).to(x.device)
+                for which, subset in (("reached", reached), ("all", torch.ones_like(reached))):
+                    sets = result["penultimate"][which]
+                    if not subset.any():
+                        sets["sensitive"].append([])
+                        sets["important"].append([])
+                        continue
+                    some = neuron_sensitivity(model, [(x[subset], x_adv[subset])], [layer])
+                    sets["sensitive"].append(top_neurons(some, k=k)[layer].tolist())
+                    sets["important"].append(important_neurons(model, x_adv[subset], target, layer, k, k).tolist())
                 result["reached"].append(reached.double().mean().item())
                 result["n"].append(len(x_adv))
                 result["channels"] = {name: len(value) for name, value in sigma.items()}

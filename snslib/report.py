@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from IPython.display import Markdown
+from scipy.stats import binomtest
 
 from snslib.experiment import ATTACKS, DEFENSES
 from snslib.settings import Settings, table
@@ -14,6 +15,12 @@ MODEL_NAMES = {"vgg16": "VGG-16", "alexnet": "AlexNet", "resnet18": "ResNet-18",
 def percent(share: float) -> str:
     """0.8725 as "87.25%"; a share of n images has no more digits than two for any n here."""
     return f"{100 * share:.2f}%"
+
+
+def interval(share: float, n: int) -> tuple[float, float]:
+    """The 95% Wilson interval of a share that was counted on n images."""
+    both = binomtest(round(share * n), n).proportion_ci(method="wilson")
+    return float(both.low), float(both.high)
 
 
 def markdown_table(
@@ -66,7 +73,7 @@ def accuracy_table(records: Sequence[dict[str, Any]], caption: str, name: str) -
     """Rows of Table 1 from accuracy records: clean, then the four attacks, in percent."""
     header = ["model", "clean", *ATTACKS.values()]
     rows = [
-        [defense_name(entry["defense"]), *(percent(entry["result"][column]) for column in ("clean", *ATTACKS))]
+        [DEFENSES[entry["defense"]], *(percent(entry["result"][column]) for column in ("clean", *ATTACKS))]
         for entry in records
     ]
     return markdown_table(header, rows, caption, name)
@@ -98,8 +105,3 @@ def beside_paper(
             rows.append([label, "ours", "not run", *[""] * len(columns)])
         rows.append(["", "paper", *(f"{printed[column]:.2f}" for column in columns), ""])
     return markdown_table(["model", "", "clean", *ATTACKS.values(), "PGD-50"], rows, caption, name, "llrrrrrr")
-
-
-def defense_name(defense: str) -> str:
-    """The defense as the paper writes it, in Markdown."""
-    return DEFENSES[defense]

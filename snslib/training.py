@@ -30,7 +30,7 @@ class Schedule:
 
     Args:
         epochs: passes over the training images, >= 1.
-        lr: the peak learning rate, > 0.
+        lr: the peak learning rate, >= 0.
         batch_size: images per step, the B of Algorithm 1.
         momentum, weight_decay: SGD's.
         first_layer: the lowest layer that is trained (section 4.2 trains conv8 and what follows); everything below

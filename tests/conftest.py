@@ -4,6 +4,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+torch.set_num_threads(1)  # the models are tiny: a second thread would mostly wait
+
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
 

@@ -238,7 +238,7 @@ def test_the_model_sees_only_images_in_the_ball_and_in_range(attack: Callable[..
     seen: list[Tensor] = []
     model = Function(lambda x: (seen.append(x.detach().clone()), inner(x))[1])
     attack(model, x, y, eps=0.1)
-    assert all(((0 <= z) & (z <= 1) & ((z - x).abs() <= 0.1 + 1e-6)).all() for z in seen)
+    assert all(((z >= 0) & (z <= 1) & ((z - x).abs() <= 0.1 + 1e-6)).all() for z in seen)
 
 
 @every_attack
@@ -294,13 +294,18 @@ def test_without_a_generator_the_global_seed_decides() -> None:
 
 @pytest.mark.parametrize("targeted", [False, True])
 def test_restarts_are_never_worse(targeted: bool) -> None:
-    """Restarts with the same seed begin with the single one's start. A wavy loss makes starts differ."""
-    model = Function(lambda x: torch.sin(40 * x).flatten(1).unflatten(1, (4, -1)).sum(2))
-    x, y = images(128, channels=1, dtype=torch.float64)
+    """Restarts with the same seed begin with the single one's start. One pixel on waves: a start decides what it finds.
+
+    Class 0 costs most on a crest, where the probabilities are (.36, .32, .32) and it still wins; in a trough, with
+    (.43, .57, 0), it costs less but class 1 wins.
+    """
+    crest, trough = torch.tensor([[0, -0.1, -0.1], [0, 0.3, -9.0]], dtype=torch.float64)
+    model = Function(lambda x: torch.lerp(trough, crest, (1 + torch.sin(60 * x.flatten(1))) / 2))
+    x, y = torch.rand(200, 1, 1, 1, dtype=torch.float64), torch.full((200,), int(targeted))
 
     def judge(restarts: int) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(3)
-        x_adv = pgd(model, x, y, 0.05, 0.01, 4, True, restarts, targeted, generator)
+        x_adv = pgd(model, x, y, 0.05, 0.002, 4, True, restarts, targeted, generator)
         logits = model(x_adv)
         hit = (logits.argmax(1) == y) == targeted
         return hit, F.cross_entropy(logits, y, reduction="none") * (-1 if targeted else 1)
@@ -308,9 +313,8 @@ def test_restarts_are_never_worse(targeted: bool) -> None:
     (hit, loss), (hit_of_many, loss_of_many) = judge(1), judge(6)
     assert (hit <= hit_of_many).all()
     assert (loss_of_many >= loss)[hit == hit_of_many].all()
-    assert (loss_of_many > loss).sum() > 64
-    assert 12 < hit.sum() < 116  # both outcomes occur
-    print(hit.sum(), hit_of_many.sum())
+    assert 50 < hit.sum() < 180 < hit_of_many.sum()  # there was something to find
+    assert (loss_of_many > loss).sum() > 50
 
 
 # --- the model and the global state ---

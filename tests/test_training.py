@@ -172,12 +172,13 @@ def test_modes_while_training() -> None:
 
     class Looking(Vanilla):
         def __call__(self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor) -> Any:
+            layers = {name: model.get_submodule(name) for name in ("conv1", "conv2", "conv3", "fc")}
             seen.append(
-                {name: (child.training, all(p.requires_grad for p in child.parameters()))}
-                for name, child in model.named_children()
-                if name in ("conv1", "conv2", "conv3", "fc")
+                {
+                    name: (layer.training, all(p.requires_grad for p in layer.parameters()))
+                    for name, layer in layers.items()
+                }
             )
-            seen[-1] = {name: state for part in seen[-1] for name, state in part.items()}
             return super().__call__(model, x, x_adv, y)
 
     quietly(model, Looking(), replace(SCHEDULE, first_layer="conv2", epochs=1))
@@ -354,6 +355,9 @@ def test_pairs_belong_together_and_are_augmented_alike() -> None:
             matches = (originals == image).flatten(1).all(1)
             moved += not matches.any()
             assert not matches.any() or data.train.labels[matches.nonzero()[0, 0]] == label
+    epochs = [torch.cat([x for x, _, _ in objective.seen[start : start + 2]]) for start in (0, 2, 4)]
+    assert not torch.equal(epochs[0], epochs[1])  # each epoch in another order
+    assert not torch.equal(epochs[1], epochs[2])
     assert moved > 48  # of 96: most were cropped or mirrored
 
 

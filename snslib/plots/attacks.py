@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from snslib.plots.style import COLOURS
@@ -52,6 +53,8 @@ def training_curves(history: History) -> Figure:
             axes[0, 1].plot(epochs, [100 * entry[column] for entry in history], line, ms=5, label=label)
         axes[0, 1].set(xlabel="epoch", ylabel="validation accuracy, %", ylim=(-3, 103))
         axes[0, 1].legend()
+    for ax in axes.flat:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     plt.close(fig)
     return fig
 
@@ -92,8 +95,9 @@ def adversarial_panel(
         adversarial: attack to x', of the shape of x.
         logits: "clean" and each attack to the model's logits (N, K).
         classes: the classes' names.
-        eps: the radius, > 0; the perturbation is shown as 1/2 + (x' - x) / (2 eps).
+        eps: the radius; the perturbation is shown as 1/2 + (x' - x) / (2 eps), or as it is where eps is 0.
     """
+    factor = 1 / (2 * eps) if eps > 0 else 1.0
     columns = ["clean", *adversarial]
     size = 7.5 / len(columns)
     fig, axes = plt.subplots(2 * len(x), len(columns), figsize=(7.5, 2 * len(x) * (size + 0.1)), squeeze=False)
@@ -112,11 +116,11 @@ def adversarial_panel(
             if column == "clean":
                 _show(top, image)
                 bottom.set_axis_off()
-                words = f"$x' - x$\nmagnified\n{1 / (2 * eps):.3g} times;\ngrey is 0"
+                words = f"$x' - x$\nmagnified\n{factor:.3g} times;\ngrey is 0"
                 bottom.text(0.5, 0.5, words, ha="center", va="center", fontsize=11, transform=bottom.transAxes)
             else:
                 _show(top, adversarial[column][row])
-                _show(bottom, 0.5 + (adversarial[column][row] - image) / (2 * eps))
+                _show(bottom, 0.5 + factor * (adversarial[column][row] - image))
     plt.close(fig)
     return fig
 

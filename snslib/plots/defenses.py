@@ -6,10 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 
 from snslib.experiment import DEFENSES
 from snslib.plots.style import COLOURS, MARKERS
+from snslib.report import interval
 from snslib.training import History
 
 TERMS = {"cls": r"$\mathcal{L}_{cls}$", "adv": r"$\mathcal{L}_{adv}$", "sns": r"$\mathcal{L}_{sns}$"}
@@ -67,9 +67,8 @@ def accuracy_points(columns: Mapping[str, Mapping[str, float]], n: int) -> Figur
     fig, axes = plt.subplots(1, len(columns), figsize=(7.5, 2.8), sharey=True)
     for ax, (title, values) in zip(axes, columns.items(), strict=True):
         for row, (defense, share) in enumerate(values.items()):
-            interval = binomtest(round(share * n), n).proportion_ci(method="wilson")
-            low, high = 100 * interval.low, 100 * interval.high
-            ax.plot([low, high], [row, row], color=COLOURS[defense], linewidth=2)
+            low, high = interval(share, n)
+            ax.plot([100 * low, 100 * high], [row, row], color=COLOURS[defense], linewidth=2)
             ax.plot(100 * share, row, color=COLOURS[defense], marker=MARKERS[defense])
         ax.set(title=title, xlabel="accuracy, %", xlim=(-3, 103))
         ax.set_yticks(range(len(values)), [DEFENSES[defense] for defense in values])

@@ -45,14 +45,14 @@ def jaccard_by_layer(panels: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
         panels: title to "average" (Eq. 7), "total" (Eq. 8) and "chance", each layer to its index, bottom to top.
     """
     widths = [len(panel["average"]) + 4 for panel in panels.values()]
-    fig, axes = plt.subplots(1, len(panels), figsize=(7.5, 3.6), sharey=True, width_ratios=widths, squeeze=False)
+    fig, axes = plt.subplots(1, len(panels), figsize=(7.5, 4), sharey=True, width_ratios=widths, squeeze=False)
     for ax, (title, panel) in zip(axes[0], panels.items(), strict=True):
         for name, (label, style) in INDICES.items():
             ax.plot(list(panel[name]), list(panel[name].values()), style, label=label)
         ax.set(title=title, ylim=(-0.03, 1.03))
         ax.tick_params(axis="x", rotation=90)
     axes[0, 0].set_ylabel("Jaccard index over target classes")
-    axes[0, 0].legend(fontsize=10)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
     plt.close(fig)
     return fig
 

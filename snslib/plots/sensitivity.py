@@ -54,7 +54,7 @@ def raw_and_relative(raw: Mapping[str, float], relative: Mapping[str, float]) ->
         relative: layer to the sum of Eq. 1 over its neurons, divided by that of their clean outputs' L1 norms.
     """
     fig, axes = plt.subplots(1, 2, figsize=(7.5, 3.2))
-    panels = ((raw, r"mean sensitivity $\sigma$"), (relative, r"$\sigma$ relative to the clean output"))
+    panels = ((raw, r"mean sensitivity $\sigma$"), (relative, "relative sensitivity"))
     for ax, (values, label) in zip(axes, panels, strict=True):
         ax.plot(list(values), list(values.values()), "-o", color=COLOURS["vanilla"], ms=5)
         ax.set(ylabel=label)
@@ -82,6 +82,6 @@ def against_level(values: Mapping[str, float], level: Mapping[str, float], ylabe
     ax.set_xticks(places, list(values), rotation=45)
     ax.set(ylabel=ylabel, ylim=(0, min(1.02, 1.2 * max(*values.values(), *heights))))
     ax.grid(False, axis="x")
-    ax.legend(loc="best")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, borderaxespad=0.2)
     plt.close(fig)
     return fig

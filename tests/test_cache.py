@@ -1,0 +1,70 @@
+"""Records are found again by what they depend on, hold where they came from, and are never half-written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snslib import cache
+
+
+def make(folder: Path, inputs: dict[str, Any], calls: list[int], result: Any = 1.5) -> dict[str, Any]:
+    def compute() -> Any:
+        calls.append(1)
+        return result
+
+    return cache.record(folder, "accuracy", inputs, {"seed": 7}, "cpu", compute)
+
+
+def test_a_record_is_computed_once_and_holds_its_provenance(tmp_path: Path) -> None:
+    calls: list[int] = []
+    first = make(tmp_path, {"a": 1, "b": [2]}, calls)
+    assert make(tmp_path, {"b": [2], "a": 1}, calls) == first
+    assert len(calls) == 1
+    assert first["result"] == 1.5
+    assert first["config"] == {"a": 1, "b": [2]}
+    assert {"what", "seed", "seconds", "device", "versions", "commit", "date"} <= set(first)
+
+
+def test_another_input_is_another_record(tmp_path: Path) -> None:
+    calls: list[int] = []
+    make(tmp_path, {"a": 1}, calls)
+    make(tmp_path, {"a": 2}, calls)
+    assert len(calls) == 2
+
+
+def test_a_damaged_record_is_named_and_not_overwritten(tmp_path: Path) -> None:
+    make(tmp_path, {"a": 1}, [])
+    (path,) = (tmp_path / "records").iterdir()
+    path.write_text(path.read_text()[:20])
+    with pytest.raises(ValueError, match=path.name):
+        make(tmp_path, {"a": 1}, [])
+
+
+def test_a_failed_measurement_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        cache.record(tmp_path, "accuracy", {}, {}, "cpu", fail)
+    with pytest.raises(TypeError):
+        make(tmp_path, {"a": 1}, [], result=object())  # not JSON-able
+    assert [p for p in tmp_path.rglob("*") if p.suffix == ".json"] == []
+
+
+def test_the_key_of_code_sees_code_and_not_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "PACKAGE", tmp_path)
+    keys = []
+    plain, changed = "def f():\n    return 1\n", "def f():\n    return 2\n"
+    commented = "def f():  # why\n    'Doc.'\n    return 1\n"
+    for source in (plain, commented, changed):
+        (tmp_path / "m.py").write_text(source)
+        cache.code.cache_clear()
+        keys.append(cache.code(("m.py",)))
+    cache.code.cache_clear()
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_keys_are_json_and_stable() -> None:
+    assert cache.key({"b": 1, "a": [1.5, None]}) == cache.key(json.loads('{"a": [1.5, null], "b": 1}'))

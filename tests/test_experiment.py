@@ -1,0 +1,115 @@
+"""The pipeline makes what is missing, finds what is there, and resumes what was interrupted."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from snslib import settings
+from snslib.experiment import ATTACKS, DEFENSES, Experiment
+from snslib.sensitivity import top_neurons
+
+TINY = replace(
+    settings.PROFILES["digits"],
+    width=1 / 16,
+    vanilla_epochs=2,
+    pat_epochs=1,
+    epochs=1,
+    steps=1,
+    n_pairs=40,
+    n_test=20,
+    batch_size=128,
+    device="cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def experiment(folder: Path) -> Experiment:
+    return Experiment(TINY, folder, progress=lambda line: None)
+
+
+@pytest.mark.parametrize("defense", DEFENSES)
+def test_every_defense_trains_and_is_measured(experiment: Experiment, defense: str) -> None:
+    record = experiment.accuracy(defense)
+    assert list(record["result"]) == ["clean", *ATTACKS]
+    assert all(share * 20 == pytest.approx(round(share * 20)) for share in record["result"].values())  # of 20 images
+    assert record["config"]["n"] == 20
+    assert record["data"]["official"] is True
+
+
+def test_what_is_there_is_found_again(experiment: Experiment, folder: Path) -> None:
+    experiment.accuracy("vanilla")
+    lines: list[str] = []
+    again = Experiment(TINY, folder, lines.append)
+    assert again.accuracy("vanilla") == experiment.accuracy("vanilla")
+    assert lines == []
+    before, after = (e.model("vanilla").state_dict() for e in (experiment, again))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_only_what_depends_on_a_setting_is_made_again(experiment: Experiment) -> None:
+    other = Experiment(replace(TINY, lam=1.0), experiment.folder)
+    assert other._recipe("vanilla") == experiment._recipe("vanilla")
+    assert other._recipe("pat") == experiment._recipe("pat")
+    assert other._recipe("sns_sen_adv") != experiment._recipe("sns_sen_adv")
+    seeded = Experiment(replace(TINY, seed=1), experiment.folder)
+    assert all(seeded._recipe(defense) != experiment._recipe(defense) for defense in DEFENSES)
+
+
+def test_the_bottom_of_an_sns_model_is_the_vanilla_one(experiment: Experiment) -> None:
+    vanilla, sns = (experiment.model(defense).state_dict() for defense in ("vanilla", "sns_sen_adv"))
+    same = {name.split(".")[0] for name in vanilla if torch.equal(vanilla[name], sns[name]) and "conv" in name}
+    assert {f"conv{number}" for number in range(1, 8)} <= same
+    assert not torch.equal(vanilla["conv8.0.weight"], sns["conv8.0.weight"])
+
+
+def test_sensitive_neurons_are_the_top_of_the_training_record(experiment: Experiment) -> None:
+    sigma = experiment.sensitivity("vanilla", split="train")["result"]["sigma"]
+    expected = top_neurons({"conv9": torch.tensor(sigma["conv9"])}, fraction=TINY.fraction)
+    omega = experiment.sensitive_neurons()
+    assert list(omega) == [f"conv{number}" for number in range(8, 14)]
+    assert omega["conv9"].tolist() == expected["conv9"].tolist()
+
+
+def test_fixed_pairs_are_the_attack_on_the_vanilla_model(experiment: Experiment) -> None:
+    pairs = experiment.fixed_pairs()
+    train = experiment.data.train
+    x, y = train.images[:3].float() / 255, train.labels[:3]
+    assert pairs.shape == (len(train), 3, 32, 32)
+    expected = experiment.attacks["pgd"](experiment.model("vanilla"), x, y)
+    torch.testing.assert_close(pairs[:3], expected, atol=1e-6, rtol=0)
+
+
+def test_the_effect_of_sns_agrees_with_the_records(experiment: Experiment) -> None:
+    effect = experiment.effect_of_sns("sns_all_cls")["conv8"]
+    sigma = experiment.sensitivity("sns_all_cls")["result"]["sigma"]["conv8"]
+    assert effect["chosen"] == len(sigma)
+    assert effect["after"] == pytest.approx(sum(sigma) / len(sigma), rel=1e-5)
+
+
+def test_an_interrupted_training_goes_on_where_it_stopped(tmp_path: Path, experiment: Experiment) -> None:
+    def stop(line: str) -> None:
+        if line.startswith("epoch 1"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Experiment(TINY, tmp_path, stop).model("vanilla")
+    lines: list[str] = []
+    resumed = Experiment(TINY, tmp_path, lines.append).model("vanilla").state_dict()
+    assert any("continuing after epoch 1" in line for line in lines)
+    whole = experiment.model("vanilla").state_dict()
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+    assert list(tmp_path.rglob("*.partial")) == []
+
+
+def test_unknown_names_are_refused(experiment: Experiment) -> None:
+    with pytest.raises(ValueError, match="defense: expected one of vanilla"):
+        experiment.model("vanila")
+    with pytest.raises(ValueError, match="attack: expected one of step_ll"):
+        experiment.sensitivity("vanilla", attack="pdg")

@@ -1,0 +1,103 @@
+"""Parameters as notebooks and shells pass them become settings, or an error that names the parameter."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snslib.settings import PROFILES, from_parameters, parse, read
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10**6))
+def test_a_fraction_is_its_quotient(numerator: int, denominator: int) -> None:
+    assert parse("eps", f"{numerator}/{denominator}", float) == float(Fraction(numerator, denominator))
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "expected"),
+    [
+        ("8 / 255", float, 8 / 255),
+        ("1e-2", float, 0.01),
+        (3, float, 3.0),
+        ("3", int, 3),
+        ("true", bool, True),
+        ("False", bool, False),
+        ("[1, 2]", list, [1, 2]),
+        ("cpu", str | None, "cpu"),
+        ("16/255", float | None, 16 / 255),
+    ],
+)
+def test_text_is_read_as_the_type_that_is_wanted(value: object, wanted: object, expected: object) -> None:
+    read_value = parse("x", value, wanted)
+    assert read_value == expected
+    assert type(read_value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [("8/0", float), ("much", float), (True, float), ("2.5", int), (2.5, int), (True, int), ("maybe", bool), (3, str)],
+)
+def test_what_cannot_be_read_names_the_parameter(value: object, wanted: object) -> None:
+    with pytest.raises(ValueError, match=r"^lam: expected") as error:
+        parse("lam", value, wanted)
+    assert repr(value) in str(error.value)
+
+
+def test_none_leaves_the_profile_as_it_is() -> None:
+    assert from_parameters({"profile": None, "lam": None, "seed": None}) == PROFILES["digits"]
+
+
+def test_a_data_set_brings_its_profile_and_a_parameter_changes_one_field() -> None:
+    settings = from_parameters({"dataset": "cifar10", "width": "1/4"})
+    assert settings.profile == "cifar10"
+    assert settings.width == 0.25
+    assert settings.eps == 8 / 255
+
+
+def test_step_size_follows_eps() -> None:
+    assert from_parameters({"eps": "10/255"}).step_size == pytest.approx(1 / 255)
+    assert from_parameters({"eps": "10/255", "step_size": "2/255"}).step_size == pytest.approx(2 / 255)
+    for profile in PROFILES.values():
+        assert profile.step_size == pytest.approx(profile.eps / 10)  # section 3.1
+
+
+def test_another_model_brings_its_own_first_layer() -> None:
+    assert from_parameters({"model": "alexnet"}).first_layer == "conv3"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("eps", -1),
+        ("eps", float("nan")),
+        ("epochs", 0),
+        ("fraction", 0),
+        ("fraction", "3/2"),
+        ("width", 0),
+        ("model", "vgg61"),
+        ("dataset", "cifar11"),
+        ("profile", "digit"),
+        ("first_layer", "conv14"),
+        ("pairs", "once"),
+        ("reduction", "max"),
+        ("device", "tpu9"),
+        ("lamm", 5),
+    ],
+)
+def test_a_bad_value_is_named(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name):
+        from_parameters({name: value})
+
+
+def test_a_notebook_with_a_misspelt_parameter_is_refused() -> None:
+    namespace = {"__name__": "x", "_i": "history", "In": [""], "get_ipython": print, "lam": 2.0, "lamda": 3.0}
+    with pytest.raises(ValueError, match="unknown parameter lamda; this notebook takes lam, seed"):
+        read(namespace | {"seed": None}, "lam", "seed")
+
+
+def test_a_notebook_reads_its_parameters_and_choices() -> None:
+    namespace = {"lam": "2", "seed": None, "defense": "pat"}
+    assert read(namespace, "lam", "seed", choices={"defense": ("pat", "sns")}).lam == 2.0
+    with pytest.raises(ValueError, match="defense: expected one of sns, got 'pat'"):
+        read(namespace, "lam", "seed", choices={"defense": ("sns",)})
