@@ -410,15 +410,14 @@ class Experiment:
                     result["sensitive"][name].append(omega[name].tolist())
                 x, x_adv = (torch.cat(side) for side in zip(*pairs, strict=True))
                 reached = (predicted(model, x_adv.split(250)) == target).to(x.device)
-                for which, subset in (("reached", reached), ("all", torch.ones_like(reached))):
-                    sets = result["penultimate"][which]
-                    if not subset.any():
-                        sets["sensitive"].append([])
-                        sets["important"].append([])
-                        continue
-                    some = neuron_sensitivity(model, [(x[subset], x_adv[subset])], [layer])
-                    sets["sensitive"].append(top_neurons(some, k=k)[layer].tolist())
-                    sets["important"].append(important_neurons(model, x_adv[subset], target, layer, k, k).tolist())
+                for which, (some, some_adv) in {"reached": (x[reached], x_adv[reached]), "all": (x, x_adv)}.items():
+                    sets: dict[str, list[int]] = {"sensitive": [], "important": []}
+                    if len(some) > 0:
+                        halves = zip(some.split(250), some_adv.split(250), strict=True)
+                        sets["sensitive"] = top_neurons(neuron_sensitivity(model, halves, [layer]), k=k)[layer].tolist()
+                        sets["important"] = important_neurons(model, some_adv, target, layer, k, k).tolist()
+                    for name, neurons in sets.items():
+                        result["penultimate"][which][name].append(neurons)
                 result["reached"].append(reached.double().mean().item())
                 result["n"].append(len(x_adv))
                 result["channels"] = {name: len(value) for name, value in sigma.items()}

@@ -14,26 +14,29 @@ INDICES = {"average": (r"$J_{avg}$", "o-"), "total": (r"$J_{total}$", "s-"), "ch
 
 
 def sensitive_and_important(
-    same: Sequence[float], others: Sequence[float], labels: Sequence[str], chance: float, layer: str
+    panels: Mapping[str, Mapping[str, Sequence[float]]], labels: Sequence[str], chance: float, layer: str
 ) -> Figure:
-    """Overlap of sensitive and important neurons for each target class (Fig. 2a).
+    """Overlap of sensitive and important neurons for each target class (Fig. 2a), one panel per set of images.
 
     Args:
-        same: per class, the Jaccard index of its sensitive and its important neurons (Eq. 6).
-        others: per class, the mean index of its sensitive neurons and the important neurons of the other classes.
+        panels: title to "same", per class the Jaccard index of its sensitive and its important neurons (Eq. 6), and
+            "others", the mean index of its sensitive neurons and the important neurons of the other classes; NaN
+            where there is none.
         labels: the classes.
         chance: the index to expect of random sets.
         layer: the penultimate layer.
     """
-    fig, ax = plt.subplots(figsize=(7, 3.4))
+    fig, axes = plt.subplots(1, len(panels), figsize=(7.5, 3.8), sharey=True, squeeze=False)
     x = np.arange(len(labels))
-    ax.bar(x, same, width=0.7, label="important for the target")
-    ax.plot(x, others, "D", color="white", markeredgecolor="black", markersize=7, label="important for other classes")
-    ax.axhline(chance, color="black", linestyle=":", label="chance")
-    ax.set(xlabel="target class", ylabel=f"Jaccard index, {layer}", ylim=(0, 1))
-    ax.set_xticks(x, labels)
-    ax.grid(visible=False, axis="x")
-    ax.legend(loc="upper center", ncols=3, fontsize=9, frameon=True)
+    for ax, (title, panel) in zip(axes[0], panels.items(), strict=True):
+        ax.bar(x, panel["same"], width=0.7, label="important for the target")
+        ax.plot(x, panel["others"], "D", color="white", markeredgecolor="black", label="for other classes")
+        ax.axhline(chance, color="black", linestyle=":", label="chance")
+        ax.set(title=title, xlabel="target class", ylim=(0, 1))
+        ax.set_xticks(x, labels, rotation=0 if max(map(len, labels)) < 3 else 90)
+        ax.grid(visible=False, axis="x")
+    axes[0, 0].set_ylabel(f"Jaccard index, {layer}")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
     plt.close(fig)
     return fig
 
