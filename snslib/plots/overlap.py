@@ -30,9 +30,9 @@ def sensitive_and_important(
     x = np.arange(len(labels))
     for ax, (title, panel) in zip(axes[0], panels.items(), strict=True):
         ax.bar(x, panel["same"], width=0.7, label="important for the target")
-        ax.plot(x, panel["others"], "D", color="white", markeredgecolor="black", label="for other classes")
+        ax.plot(x, panel["others"], "D", color="white", markeredgecolor="black", label="important for other classes")
         ax.axhline(chance, color="black", linestyle=":", label="chance")
-        ax.set(title=title, xlabel="target class", ylim=(0, 1))
+        ax.set(title=title, xlabel="target class", xlim=(-0.6, len(labels) - 0.4), ylim=(0, 1))
         ax.set_xticks(x, labels, rotation=0 if max(map(len, labels)) < 3 else 90)
         ax.grid(visible=False, axis="x")
     axes[0, 0].set_ylabel(f"Jaccard index, {layer}")

@@ -1,0 +1,69 @@
+"""Tables and figures show the numbers that they were given."""
+
+import math
+
+import numpy as np
+import pytest
+
+from snslib import paper, report
+from snslib.plots import defenses
+
+
+def record(defense: str, **result: float) -> dict:
+    return {"defense": defense, "result": result}
+
+
+RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
+def test_a_table_is_numbered_and_aligned() -> None:
+    lines = report.markdown_table(["a", "b"], [["x", "1"]], "What it is.", "tbl-x").data.splitlines()
+    assert lines[:2] == ["```{table} What it is.", ":name: tbl-x"]
+    assert lines[3:6] == ["| a | b |", "| :-- | --: |", "| x | 1 |"]
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 400), (39, 400), (400, 400), (7, 20)])
+def test_the_interval_is_wilsons(right: int, n: int) -> None:
+    z, p = 1.959963984540054, right / n
+    centre, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    expected = ((centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n))
+    assert report.interval(p, n) == pytest.approx(expected, abs=1e-12)
+
+
+def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
+    strong = {"pat": {"result": 0.0625}}
+    table = report.beside_paper(paper.table1(), {"pat": record("pat", **RESULT)}, strong, "Caption.", "tbl-1").data
+    rows = [cells(line) for line in table.splitlines() if line.startswith("|")][2:]
+    assert len(rows) == 2 * 8
+    pat = next(i for i, row in enumerate(rows) if row[0] == "PAT")
+    assert rows[pat][2:] == ["**90.00**", "**50.00**", "**40.00**", "**12.50**", "**30.00**", "**6.25**"]
+    assert rows[pat + 1][2:7] == ["85.16", "74.94", "76.36", "46.04", "46.96"]
+    assert rows[next(i for i, row in enumerate(rows) if row[0] == "NAT")][1:3] == ["ours", "not run"]
+
+
+def test_the_loss_curves_weight_the_sns_term() -> None:
+    first = {"loss": [3.0, 2.0], "adv": [1.0, 0.5], "sns": [0.4, 0.3]}
+    second = {"loss": [1.0], "adv": [0.2], "sns": [0.16]}
+    history = [{"steps": first}, {"steps": second}]
+    lines = defenses.loss_curves(history, lam=5.0).axes[0].lines
+    np.testing.assert_allclose(lines[0].get_ydata(), [1.0, 0.5, 0.2])
+    np.testing.assert_allclose(lines[1].get_ydata(), [2.0, 1.5, 0.8])
+
+
+def test_neurons_are_sorted_from_the_most_sensitive() -> None:
+    sigmas = {"vanilla": {"conv1": [1.0, 3.0, 2.0]}, "pat": {"conv1": [0.1, 0.2, 0.3]}}
+    figure = defenses.sorted_neurons(sigmas, ["conv1"])
+    vanilla, pat = figure.axes[0].lines
+    assert list(vanilla.get_ydata()) == [3.0, 2.0, 1.0]
+    assert list(pat.get_ydata()) == [0.3, 0.2, 0.1]
+
+
+def test_layers_come_in_their_order() -> None:
+    means = {"vanilla": {"conv1": 3.0, "conv2": 1.0}, "pat": {"conv1": 2.0, "conv2": 0.5}}
+    figure = defenses.by_layer(means, "σ", ["conv2"])
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["conv1", "conv2"]
+    assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[3.0, 1.0], [2.0, 0.5]]
