@@ -46,8 +46,10 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("eps", "vanilla_lr", "pat_lr", "lr", "lam"):
             checks.not_negative(name, getattr(self, name))
-        for name in ("vanilla_epochs", "pat_epochs", "epochs", "n_pairs", "n_test", "batch_size", "steps"):
+        for name in ("vanilla_epochs", "pat_epochs", "epochs", "n_test", "steps"):
             checks.at_least(name, getattr(self, name), 1)
+        for name in ("n_pairs", "batch_size"):
+            checks.at_least(name, getattr(self, name), 2)
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction: expected a share in (0, 1], got {self.fraction!r}")
         if not 0 < self.width <= 4:
@@ -82,11 +84,11 @@ DIGITS = Settings(
     width=1 / 8,
     eps=32 / 255,  # the first chapter shows that smaller ones hardly trouble digits
     vanilla_epochs=12,
-    vanilla_lr=0.05,
+    vanilla_lr=0.015,
     pat_epochs=10,
     pat_lr=0.05,
     epochs=3,
-    lr=0.01,
+    lr=0.003,
     lam=5.0,
     first_layer="conv8",
     validation=200,
@@ -105,6 +107,7 @@ CIFAR10 = replace(
     pat_epochs=30,
     pat_lr=0.1,
     epochs=4,
+    lr=0.01,
     validation=1000,
     n_pairs=10_000,
     n_test=10_000,
