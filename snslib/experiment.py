@@ -1,247 +1,25 @@
-"""The paper's pipeline: trains what is missing, measures what is asked for, and finds again what was made before."""
+"""What the paper measures on the models of one setting: each measurement is a record, found again when asked twice."""
 
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from functools import cached_property
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from snslib import attacks, cache
-from snslib.attacks import Attack
-from snslib.data import Dataset, Split, batches, to_float
-from snslib.datasets import load_dataset
+from snslib import attacks
+from snslib.data import Split
 from snslib.evaluation import accuracy, predicted
 from snslib.hooks import suppress
-from snslib.models import build_model
-from snslib.objectives import PAT, SNS, Objective, Vanilla
-from snslib.sensitivity import dual_pairs, important_neurons, neuron_activation, neuron_sensitivity, top_neurons
-from snslib.settings import Settings
-from snslib.training import History, Schedule, load_tensors, save_tensors, train
+from snslib.sensitivity import dual_pairs, important_neurons, neuron_sensitivity, top_neurons
+from snslib.zoo import Zoo, as_lists
 
-DEFENSES = {  # name: as the paper writes it
-    "vanilla": "Vanilla",
-    "pat": "PAT",
-    "sns_sen_cls": r"SNS$_{sen}^{cls}$",
-    "sns_all_cls": r"SNS$_{all}^{cls}$",
-    "sns_sen_adv": r"SNS$_{sen}^{adv}$",
-}
-ATTACKS = {  # name: as the paper writes it, in the order of Table 1
-    "step_ll": "Step-LL",
-    "mi_fgsm": "MI-FGSM",
-    "pgd": "PGD",
-    "fgsm": "FGSM",
-}
 BETAS = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5]  # Fig. 3a
-N_VALIDATE = 500  # validation images judged after each epoch, at most
-
-# What a trained model depends on, besides its settings, and a measurement besides its model.
-_TRAINING_CODE = (
-    "data.py",
-    "datasets.py",
-    "models.py",
-    "modes.py",
-    "attacks.py",
-    "kernels/reference.py",
-    "hooks.py",
-    "sensitivity.py",
-    "losses.py",
-    "objectives.py",
-    "training.py",
-)
-_MEASURING_CODE = (*_TRAINING_CODE, "evaluation.py", "experiment.py")
 
 
-class Experiment:
-    """One setting's models and measurements.
+class Experiment(Zoo):
+    """The models of one setting and the measurements on them; see :class:`snslib.zoo.Zoo` for its arguments.
 
-    Models and records are kept in ``folder`` under a hash of all that they depend on: data, configuration, seed and
-    the code of snslib. Whatever is there already is read; whatever is missing is made, with what it needs before it.
-
-    Args:
-        settings: see :mod:`snslib.settings`.
-        folder: where models and records are kept; None is the project's ``.cache/snslib``.
-        progress: takes a line whenever there is something to tell about long work.
+    Each method returns a record as :func:`snslib.cache.record` describes it, and says what is under "result".
     """
-
-    def __init__(
-        self, settings: Settings, folder: Path | None = None, progress: Callable[[str], None] = print
-    ) -> None:
-        self.settings = settings
-        self.folder = folder or cache.default_folder()
-        self.progress = progress
-        self.device = cast(str, settings.device)
-
-    @cached_property
-    def data(self) -> Dataset:
-        """The data set, with the settings' number of images held out for validation."""
-        s = self.settings
-        return load_dataset(s.dataset, validation=s.validation, image_size=s.image_size, download=True)
-
-    @cached_property
-    def test(self) -> Split:
-        """The test images that are measured."""
-        return self.data.test.take(self.settings.n_test)
-
-    @cached_property
-    def conv_layers(self) -> tuple[str, ...]:
-        """The model's convolutional layers, bottom to top."""
-        return self.settings.conv_layers
-
-    @cached_property
-    def stabilised_layers(self) -> tuple[str, ...]:
-        """The layers on which SNS works: ``first_layer`` and the convolutional layers above it."""
-        return self.conv_layers[self.conv_layers.index(self.settings.first_layer) :]
-
-    @cached_property
-    def penultimate_layer(self) -> str:
-        """The layer whose neurons feed fc (section 3.2); pool5 of VGG-16, where its head leaves it as it is."""
-        *_, last, _ = (name for name, _ in self._build().named_children())
-        return "pool5" if last == "head" and self.data.image_size == 32 else last
-
-    @cached_property
-    def attacks(self) -> dict[str, Attack]:
-        """The four attacks at the settings' eps, step size and steps."""
-        s = self.settings
-        return attacks.paper_attacks(s.eps, cast(float, s.step_size), s.steps)
-
-    # --- models ---
-
-    def model(self, defense: str) -> nn.Module:
-        """The model trained with a defense, in eval mode, on the settings' device; trained first where it is not there.
-
-        Raises:
-            ValueError: an unknown defense.
-        """
-        tensors, _ = self._trained(defense)
-        model = self._build()
-        model.load_state_dict(tensors)
-        return model.eval()
-
-    def history(self, defense: str) -> History:
-        """Per epoch of the model's training: losses, accuracy on validation images, seconds (see training.train)."""
-        return self._trained(defense)[1]["history"]
-
-    def _build(self) -> nn.Module:
-        s = self.settings
-        return build_model(s.model, self.data.num_classes, s.width, self.data.image_size).to(self.device)
-
-    def _recipe(self, defense: str) -> dict[str, Any]:
-        """Everything that the trained model depends on."""
-        s = self.settings
-        attack = {"eps": s.eps, "step_size": s.step_size, "steps": s.steps}
-        recipe: dict[str, Any] = {
-            "defense": defense,
-            "data": self._data_key,
-            "model": s.model,
-            "width": s.width,
-            "schedule": asdict(self._schedule(defense)),
-            "code": cache.code(_TRAINING_CODE),
-            "torch": torch.__version__.split("+")[0],
-        }
-        if defense != "vanilla":
-            recipe["attack"] = attack
-        if defense.startswith("sns"):
-            recipe["vanilla"] = cache.key(self._recipe("vanilla"))
-            recipe["sns"] = {
-                "lam": s.lam,
-                "fraction": self._fraction(defense),
-                "pairs": s.pairs,
-                "reduction": s.reduction,
-                "n_pairs": s.n_pairs,
-            }
-        return recipe
-
-    @cached_property
-    def _data_key(self) -> dict[str, Any]:
-        splits = (self.data.train, self.data.validation, self.data.test)
-        sums = [zlib.crc32(t.contiguous().numpy().data) for split in splits for t in (split.images, split.labels)]
-        return {"name": self.data.name, "crc32": sums, "padding": self.data.crop_padding, "flip": self.data.flip}
-
-    def _schedule(self, defense: str) -> Schedule:
-        s = self.settings
-        common: dict[str, Any] = {"batch_size": s.batch_size, "seed": s.seed}
-        if defense == "vanilla":
-            return Schedule(s.vanilla_epochs, s.vanilla_lr, **common)
-        if defense == "pat":
-            return Schedule(s.pat_epochs, s.pat_lr, **common)
-        if defense in DEFENSES:
-            return Schedule(s.epochs, s.lr, first_layer=s.first_layer, **common)
-        raise ValueError(f"defense: expected one of {', '.join(DEFENSES)}, got {defense!r}")
-
-    def _fraction(self, defense: str) -> float:
-        return 1.0 if defense == "sns_all_cls" else self.settings.fraction
-
-    def _objective(self, defense: str) -> Objective:
-        if defense == "vanilla":
-            return Vanilla()
-        if defense == "pat":
-            return PAT(self.attacks["pgd"])
-        fixed = self.settings.pairs == "fixed"
-        return SNS(
-            omega=self.sensitive_neurons(self._fraction(defense)),
-            lam=self.settings.lam,
-            adversarial=defense.endswith("adv"),
-            reduction=self.settings.reduction,
-            source=self.settings.pairs,
-            pairs=self.fixed_pairs() if fixed else None,
-            attack=None if fixed else self.attacks["pgd"],
-        )
-
-    def _trained(self, defense: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        recipe = self._recipe(defense)
-        path = self.folder / "models" / f"{defense}-{cache.key(recipe)}.safetensors"
-        if not path.exists():
-            schedule = self._schedule(defense)
-            objective = self._objective(defense)  # first of all, since it may train the vanilla model
-            start = "the vanilla model" if defense.startswith("sns") else "scratch"
-            self.progress(f"training {defense} from {start}: {self.data.name}, {len(self.data.train)} images")
-            if defense.startswith("sns"):
-                model = self.model("vanilla")
-            else:
-                with torch.random.fork_rng():
-                    torch.manual_seed(self.settings.seed)
-                    model = self._build()
-            checkpoint = path.with_suffix(".partial")
-            history = train(model, self.data, objective, schedule, self._validate, checkpoint, self.progress)
-            state = {"recipe": recipe, "history": history, **cache.provenance(self.device)}
-            save_tensors(path, model.state_dict(), state)
-            checkpoint.unlink()
-        return load_tensors(path)
-
-    def _validate(self, model: nn.Module) -> dict[str, float]:
-        split = self.data.validation.take(N_VALIDATE)
-        if len(split) == 0:
-            return {}
-        return {"clean": accuracy(model, split), "pgd": accuracy(model, split, self.attacks["pgd"])}
-
-    # --- what SNS starts from (Algorithm 1, line 1) ---
-
-    def fixed_pairs(self) -> Tensor:
-        """x' of every training image, made once by PGD on the vanilla model; float32 (N, 3, H, W), in their order."""
-        inputs = {"vanilla": self._recipe("vanilla"), **self._recipe("sns_sen_adv")["attack"]}
-        path = self.folder / "pairs" / f"pgd-{cache.key(inputs)}.safetensors"
-        if not path.exists():
-            self.progress(f"making the dual pairs of {len(self.data.train)} training images with PGD")
-            model = self.model("vanilla")
-            made = [x_adv.cpu() for _, x_adv in dual_pairs(model, self.data.train, self.attacks["pgd"])]
-            save_tensors(path, {"x_adv": torch.cat(made)}, inputs)
-        return load_tensors(path)[0]["x_adv"].to(self.device)
-
-    def sensitive_neurons(self, fraction: float | None = None) -> dict[str, Tensor]:
-        """Omega_l of the stabilised layers (Eq. 2), of the vanilla model on training images.
-
-        Args:
-            fraction: share of each layer's neurons; None takes the settings'.
-        """
-        sigma = self.sensitivity("vanilla", split="train")["result"]["sigma"]
-        chosen = {layer: torch.tensor(sigma[layer]) for layer in self.stabilised_layers}
-        return top_neurons(chosen, fraction=fraction or self.settings.fraction)
-
-    # --- measurements: each returns a record ---
 
     def accuracy(self, defense: str) -> dict[str, Any]:
         """Accuracy on the test images, clean and under the four attacks, white-box (Table 1).
@@ -306,30 +84,6 @@ class Experiment:
 
         return self._record("accuracy-by-eps", defense, {"n": len(self.test), "epsilons": epsilons}, compute)
 
-    def sensitivity(self, defense: str, attack: str = "pgd", split: str = "test") -> dict[str, Any]:
-        """Sensitivity of every neuron of the convolutional layers and fc (Eq. 1), attacked white-box.
-
-        Args:
-            defense: the model that is attacked and measured.
-            attack: one of ATTACKS.
-            split: "test", or "train" for the images on which the sensitive neurons are selected.
-
-        Result: "sigma", layer to one number per neuron, and "activation", the same for the L1 norm of the output.
-        """
-        if attack not in self.attacks:
-            raise ValueError(f"attack: expected one of {', '.join(self.attacks)}, got {attack!r}")
-        images = self.test if split == "test" else self.data.train.take(self.settings.n_pairs)
-        layers = [*self.conv_layers, "fc"]
-
-        def compute() -> dict[str, Any]:
-            model = self.model(defense)
-            self.progress(f"measuring the sensitivity of {defense} under {attack} on {len(images)} {split} images")
-            sigma = neuron_sensitivity(model, dual_pairs(model, images, self.attacks[attack]), layers)
-            activation = neuron_activation(model, self._inputs(images), layers)
-            return {"sigma": _lists(sigma), "activation": _lists(activation)}
-
-        return self._record("sensitivity", defense, {"attack": attack, "split": split, "n": len(images)}, compute)
-
     def sensitivity_of_halves(self, defense: str) -> dict[str, Any]:
         """Sensitivity under PGD, measured apart on two disjoint halves of the images that select the neurons.
 
@@ -344,7 +98,7 @@ class Experiment:
         def compute() -> list[dict[str, list[float]]]:
             model = self.model(defense)
             pairs = [dual_pairs(model, half, self.attacks["pgd"]) for half in halves]
-            return [_lists(neuron_sensitivity(model, of_half, layers)) for of_half in pairs]
+            return [as_lists(neuron_sensitivity(model, of_half, layers)) for of_half in pairs]
 
         return self._record("sensitivity-of-halves", defense, {"split": "train", "n": len(images)}, compute)
 
@@ -364,7 +118,7 @@ class Experiment:
             for when, result in results.items():
                 sigma, activation = (torch.tensor(result[name][layer])[neurons] for name in ("sigma", "activation"))
                 effect[layer][when] = sigma.mean().item()
-                effect[layer][f"relative_{when}"] = (sigma.sum() / activation.sum().clamp_min(1e-12)).item()
+                effect[layer][f"relative_{when}"] = (sigma.sum() / activation.sum()).item()
                 effect[layer]["dead"] = int((activation == 0).sum())  # of the trained model, which comes last
         return effect
 
@@ -455,28 +209,3 @@ class Experiment:
 
         inputs = {"n": len(self.test), "n_pairs": s.n_pairs, "fraction": s.fraction, "betas": betas}
         return self._record("suppression", "vanilla", inputs, compute)
-
-    def _record(
-        self, what: str, defense: str, inputs: dict[str, Any], compute: Callable[[], Any]
-    ) -> dict[str, Any]:
-        s = self.settings
-        everything = {
-            "trained": self._recipe(defense),
-            "attack": {"eps": s.eps, "step_size": s.step_size, "steps": s.steps},
-            **inputs,
-            "code": cache.code(_MEASURING_CODE),
-        }
-        about = {
-            "profile": s.profile,
-            "defense": defense,
-            "seed": s.seed,
-            "data": {"name": self.data.name, "origin": self.data.origin, "official": self.data.official},
-        }
-        return cache.record(self.folder, what, everything, about, self.device, compute)
-
-    def _inputs(self, split: Split) -> Iterator[Tensor]:
-        return (to_float(images) for _, images, _ in batches(split.to(self.device), 250))
-
-
-def _lists(values: dict[str, Tensor]) -> dict[str, list[float]]:
-    return {name: value.tolist() for name, value in values.items()}

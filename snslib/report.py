@@ -6,8 +6,8 @@ from typing import Any
 from IPython.display import Markdown
 from scipy.stats import binomtest
 
-from snslib.experiment import ATTACKS, DEFENSES
 from snslib.settings import Settings, table
+from snslib.zoo import ATTACKS, DEFENSES
 
 MODEL_NAMES = {"vgg16": "VGG-16", "alexnet": "AlexNet", "resnet18": "ResNet-18", "googlenet": "GoogLeNet"}
 

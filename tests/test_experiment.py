@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from snslib import settings
-from snslib.experiment import ATTACKS, DEFENSES, Experiment
+from snslib.experiment import Experiment
 from snslib.sensitivity import top_neurons
+from snslib.zoo import ATTACKS, DEFENSES
 
 TINY = replace(
     settings.PROFILES["digits"],

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from snslib.experiment import DEFENSES
 from snslib.plots.style import COLOURS, MARKERS
 from snslib.report import interval
 from snslib.training import History
+from snslib.zoo import DEFENSES
 
 TERMS = {"cls": r"$\mathcal{L}_{cls}$", "adv": r"$\mathcal{L}_{adv}$", "sns": r"$\mathcal{L}_{sns}$"}
 

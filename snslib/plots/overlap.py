@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from snslib.experiment import ATTACKS
+from snslib.zoo import ATTACKS
 
 INDICES = {"average": (r"$J_{avg}$", "o-"), "total": (r"$J_{total}$", "s-"), "chance": (r"chance, $J_{avg}$", "k:")}
 

@@ -4,7 +4,7 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from snslib.experiment import DEFENSES
+from snslib.zoo import DEFENSES
 
 COLOURS = dict(zip(DEFENSES, sns.color_palette("colorblind"), strict=False))
 MARKERS = dict(zip(DEFENSES, "osD^v", strict=True))
