@@ -2,6 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# PyTorch's threads sleep while they wait: spinning makes a run several times slower when other programs want the cores.
+export OMP_WAIT_POLICY ?= passive
+
 .PHONY: help setup book test lint clean
 
 help:
