@@ -24,9 +24,9 @@ from snslib.training import History, Schedule, load_tensors, save_tensors, train
 DEFENSES = {  # name: as the paper writes it
     "vanilla": "Vanilla",
     "pat": "PAT",
-    "sns_sen_cls": r"SNS$_{sen}^{cls}$",
-    "sns_all_cls": r"SNS$_{all}^{cls}$",
-    "sns_sen_adv": r"SNS$_{sen}^{adv}$",
+    "sns_sen_cls": r"$\mathrm{SNS}_{sen}^{cls}$",
+    "sns_all_cls": r"$\mathrm{SNS}_{all}^{cls}$",
+    "sns_sen_adv": r"$\mathrm{SNS}_{sen}^{adv}$",
 }
 ATTACKS = {  # name: as the paper writes it, in the order of Table 1
     "step_ll": "Step-LL",

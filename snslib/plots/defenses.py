@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from snslib.plots.style import COLOURS, MARKERS
 from snslib.report import interval
@@ -51,6 +52,7 @@ def validation_curves(histories: Mapping[str, History]) -> Figure:
             values = [100 * entry[column] for entry in history]
             ax.plot(epochs, values, color=COLOURS[defense], marker=MARKERS[defense], label=DEFENSES[defense])
         ax.set(title=title, xlabel="epoch", ylim=(-3, 103))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set_ylabel("validation accuracy, %")
     axes[1].legend()
     plt.close(fig)
