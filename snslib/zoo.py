@@ -214,7 +214,8 @@ class Zoo:
         split = self.data.validation.take(N_VALIDATE)
         if len(split) == 0:
             return {}
-        return {"clean": accuracy(model, split), "pgd": accuracy(model, split, self.attacks["pgd"])}
+        judged = {"clean": accuracy(model, split), "pgd": accuracy(model, split, self.attacks["pgd"])}
+        return judged | {"eps": self.settings.eps}  # that of "pgd": a vanilla model is the same for every eps
 
     # --- what SNS starts from (Algorithm 1, line 1) ---
 

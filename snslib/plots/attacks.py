@@ -49,7 +49,8 @@ def training_curves(history: History) -> Figure:
     axes[0, 0].set(xlabel="epoch", ylabel="cross-entropy", yscale="log")
     if validated:
         epochs = [entry["epoch"] for entry in history]
-        for column, label, line in (("clean", "clean", "-o"), ("pgd", "under PGD", "--s")):
+        attacked = f"under PGD, eps {255 * history[0]['eps']:.3g}/255"
+        for column, label, line in (("clean", "clean", "-o"), ("pgd", attacked, "--s")):
             axes[0, 1].plot(epochs, [100 * entry[column] for entry in history], line, ms=5, label=label)
         axes[0, 1].set(xlabel="epoch", ylabel="validation accuracy, %", ylim=(-3, 103))
         axes[0, 1].legend()

@@ -43,10 +43,11 @@ def validation_curves(histories: Mapping[str, History]) -> Figure:
     """Accuracy on the validation images after each epoch, clean and under PGD, per defense.
 
     Args:
-        histories: defense to its history; each with "clean" and "pgd" from validation.
+        histories: defense to its history; each with "clean", "pgd" and its "eps" from validation.
     """
+    eps = " and ".join(sorted({f"{255 * entry['eps']:.3g}/255" for history in histories.values() for entry in history}))
     fig, axes = plt.subplots(1, 2, figsize=(7.5, 3.2), sharey=True)
-    for ax, column, title in zip(axes, ("clean", "pgd"), ("clean", "under PGD"), strict=True):
+    for ax, column, title in zip(axes, ("clean", "pgd"), ("clean", f"under PGD, eps {eps}"), strict=True):
         for defense, history in histories.items():
             epochs = [entry["epoch"] for entry in history]
             values = [100 * entry[column] for entry in history]
