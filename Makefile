@@ -2,8 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# PyTorch's threads sleep while they wait: spinning makes a run several times slower when other programs want the cores.
-export OMP_WAIT_POLICY ?= passive
+# PyTorch's threads spin only briefly while they wait for each other: by default they spin for so long that a run takes
+# several times as long when other programs want the cores too.
+export GOMP_SPINCOUNT ?= 10000
 
 .PHONY: help setup book test lint clean
 
