@@ -49,8 +49,10 @@ _TRAINING_CODE = (
     "losses.py",
     "objectives.py",
     "training.py",
+    "evaluation.py",
+    "zoo.py",
 )
-_MEASURING_CODE = (*_TRAINING_CODE, "evaluation.py", "zoo.py", "experiment.py")
+_MEASURING_CODE = (*_TRAINING_CODE, "experiment.py")
 
 
 class Zoo:
