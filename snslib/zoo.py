@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from snslib import attacks, cache, checks
 from snslib.attacks import Attack
-from snslib.data import Dataset, Split, batches, to_float
+from snslib.data import Dataset, Split, batches, hold_out, to_float
 from snslib.datasets import load_dataset
 from snslib.evaluation import accuracy
 from snslib.models import build_model
@@ -77,9 +77,11 @@ class Zoo:
 
     @cached_property
     def data(self) -> Dataset:
-        """The data set, with the settings' number of images held out for validation."""
+        """The data set, with the settings' number of images held out for validation, at most a fifth of a small set."""
         s = self.settings
-        return load_dataset(s.dataset, validation=s.validation, image_size=s.image_size, download=True)
+        whole = load_dataset(s.dataset, validation=0, image_size=s.image_size, download=True)
+        train, validation = hold_out(whole.train, min(s.validation, len(whole.train) // 5))
+        return replace(whole, train=train, validation=validation)
 
     @cached_property
     def test(self) -> Split:

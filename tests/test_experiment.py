@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from snslib import settings
 from snslib.experiment import Experiment
@@ -114,3 +116,18 @@ def test_unknown_names_are_refused(experiment: Experiment) -> None:
         experiment.model("vanila")
     with pytest.raises(ValueError, match="attack: expected one of step_ll"):
         experiment.sensitivity("vanilla", attack="pdg")
+
+
+def test_a_small_folder_of_images_goes_through_the_pipeline(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 20), ("test", 5)):
+        for name, level in (("dark", 0), ("light", 155)):
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            for i in range(n):
+                pixels = rng.integers(0, 100, (32, 32, 3)) + level
+                Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "set" / split / name / f"{i}.png")
+    asked = {"dataset": f"folder:{tmp_path / 'set'}", "model": "vgg16", "width": 1 / 16, "image_size": 32, "steps": 1}
+    short = {"vanilla_epochs": 1, "epochs": 1, "batch_size": 8, "n_test": 10, "n_pairs": 20, "device": "cpu"}
+    experiment = Experiment(settings.from_parameters(asked | short), tmp_path / "cache", lambda line: None)
+    assert (len(experiment.data.train), len(experiment.data.validation)) == (32, 8)
+    assert set(experiment.accuracy("sns_sen_adv")["result"]) == {"clean", *ATTACKS}
