@@ -6,8 +6,6 @@ Trains each defense with three peak learning rates and two seeds, and writes the
 to results/digits_defaults.json.
 """
 
-import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,9 +33,7 @@ def main() -> None:
                 rows.append({"defense": defense, "seed": seed, "lr": rate, "clean": last["clean"], "pgd": last["pgd"]})
                 print(rows[-1], flush=True)
     about = {"what": "validation accuracy of the last epoch", "profile": "digits", "n": profile.validation}
-    beside = OUT.with_suffix(".tmp")
-    beside.write_text(json.dumps({**about, **cache.provenance("cpu"), "result": rows}, indent=1))
-    os.replace(beside, OUT)
+    cache.write_json(OUT, {**about, **cache.provenance("cpu"), "result": rows})
 
 
 if __name__ == "__main__":

@@ -104,8 +104,13 @@ def record(
         **provenance(device),
         "result": result,
     }
+    write_json(path, entry)
+    return json.loads(path.read_text())
+
+
+def write_json(path: Path, entry: dict[str, Any]) -> None:
+    """Write ``entry`` as JSON; written beside and moved, never half there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(json.dumps(entry, indent=1))
     os.replace(beside, path)
-    return json.loads(path.read_text())

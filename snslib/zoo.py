@@ -134,7 +134,6 @@ class Zoo:
     def _recipe(self, defense: str) -> dict[str, Any]:
         """Everything that the trained model depends on."""
         s = self.settings
-        attack = {"eps": s.eps, "step_size": s.step_size, "steps": s.steps}
         recipe: dict[str, Any] = {
             "defense": defense,
             "data": self._data_key,
@@ -145,7 +144,7 @@ class Zoo:
             "torch": torch.__version__.split("+")[0],
         }
         if defense != "vanilla":
-            recipe["attack"] = attack
+            recipe["attack"] = self._attack_key
         if defense.startswith("sns"):
             recipe["vanilla"] = cache.key(self._recipe("vanilla"))
             recipe["sns"] = {
@@ -156,6 +155,11 @@ class Zoo:
                 "n_pairs": s.n_pairs,
             }
         return recipe
+
+    @property
+    def _attack_key(self) -> dict[str, Any]:
+        s = self.settings
+        return {"eps": s.eps, "step_size": s.step_size, "steps": s.steps}
 
     @cached_property
     def _data_key(self) -> dict[str, Any]:
@@ -225,7 +229,7 @@ class Zoo:
 
     def fixed_pairs(self) -> Tensor:
         """x' of every training image, made once by PGD on the vanilla model; float32 (N, 3, H, W), in their order."""
-        inputs = {"vanilla": self._recipe("vanilla"), **self._recipe("sns_sen_adv")["attack"]}
+        inputs = {"vanilla": self._recipe("vanilla"), **self._attack_key}
         path = self.folder / "pairs" / f"pgd-{cache.key(inputs)}.safetensors"
         if not path.exists():
             self.progress(f"making the dual pairs of {len(self.data.train)} training images with PGD")
@@ -275,7 +279,7 @@ class Zoo:
         s = self.settings
         everything = {
             "trained": self._recipe(defense),
-            "attack": {"eps": s.eps, "step_size": s.step_size, "steps": s.steps},
+            "attack": self._attack_key,
             **inputs,
             "code": cache.code(_MEASURING_CODE),
         }
