@@ -4,16 +4,20 @@ Each returns adversarial images, detached, in [0, 1] and within eps of x, and le
 module's train or eval mode, every parameter's ``requires_grad`` and ``grad``, and the global random state. The model
 runs in eval mode, so that an image's result does not depend on the rest of its batch. The loss is summed, not
 averaged: a step does not depend on the size of the batch, and gradients do not underflow.
+
+``precision`` is that of the network's passes: "float32" for what is reported; "bfloat16" is several times as fast where
+the processor has matrix units for it, and good enough to train with. Images and steps are float32 in both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from snslib import checks, kernels
-from snslib.modes import frozen
+from snslib.modes import PRECISIONS, arranged, autocast, frozen
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, x, y) to x'
 
@@ -22,10 +26,17 @@ def least_likely_class(model: nn.Module, x: Tensor) -> Tensor:
     """The class to which the model gives the lowest logit, int64 (N,): the target of Step-LL (Kurakin et al. 2017)."""
     checks.images("x", x)
     with frozen(model), torch.no_grad():
-        return model(x).argmin(1)
+        return model(arranged(model, x)).argmin(1)
 
 
-def fgsm(model: nn.Module, x: Tensor, y: Tensor, eps: float = 8 / 255, targeted: bool = False) -> Tensor:
+def fgsm(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float = 8 / 255,
+    targeted: bool = False,
+    precision: str = "float32",
+) -> Tensor:
     """FGSM (Goodfellow et al. 2015): one step of length eps along the sign of the input gradient.
 
     Args:
@@ -34,26 +45,26 @@ def fgsm(model: nn.Module, x: Tensor, y: Tensor, eps: float = 8 / 255, targeted:
         y: int64 (N,), the true classes, or the classes to reach when ``targeted``.
         eps: radius in [0, 1] pixel space, >= 0.
         targeted: step toward y instead of away from it.
+        precision: "float32" or "bfloat16", see above.
 
     Returns:
         Adversarial images, same shape and type as x.
 
     Raises:
-        ValueError: x outside [0, 1] or with NaN, labels that do not fit, eps < 0.
+        ValueError: x outside [0, 1] or with NaN, labels that do not fit, eps < 0, an unknown precision.
     """
     loss = _Loss(x, y, targeted)
     checks.not_negative("eps", eps)
-    with frozen(model):
-        x = x.detach()
-        return kernels.sign_step(x, loss.gradient(model, x), x, eps, eps)
+    with _borrowed(model, x, precision) as x:
+        return kernels.sign_step(x, loss.gradient(model, x), x, eps, eps).contiguous()
 
 
-def step_ll(model: nn.Module, x: Tensor, eps: float = 8 / 255) -> Tensor:
+def step_ll(model: nn.Module, x: Tensor, eps: float = 8 / 255, precision: str = "float32") -> Tensor:
     """Step-LL (Kurakin et al. 2017): one step of length eps toward the least likely class.
 
     Arguments, result and errors as in :func:`fgsm`; the target comes from the model's own prediction.
     """
-    return fgsm(model, x, least_likely_class(model, x), eps, targeted=True)
+    return fgsm(model, x, least_likely_class(model, x), eps, True, precision)
 
 
 def mi_fgsm(
@@ -65,11 +76,12 @@ def mi_fgsm(
     steps: int = 10,
     decay: float = 1.0,
     targeted: bool = False,
+    precision: str = "float32",
 ) -> Tensor:
     """MI-FGSM (Dong et al. 2018): iterated sign steps along an accumulated, per-image L1-normalised gradient.
 
     Args:
-        model, x, y, eps, targeted: as in :func:`fgsm`.
+        model, x, y, eps, targeted, precision: as in :func:`fgsm`.
         step_size: the paper's alpha = eps / 10.
         steps: the paper's k = 10, >= 1.
         decay: the paper's mu = 1.0, >= 0.
@@ -83,13 +95,12 @@ def mi_fgsm(
     loss = _Loss(x, y, targeted)
     _check_iterative(eps, step_size, steps)
     checks.not_negative("decay", decay)
-    with frozen(model):
-        x = x.detach()
+    with _borrowed(model, x, precision) as x:
         x_adv, direction = x, torch.zeros_like(x)
         for _ in range(steps):
-            direction = kernels.momentum(direction, loss.gradient(model, x_adv), decay)
-            x_adv = kernels.sign_step(x_adv, direction, x, eps, step_size)
-        return x_adv
+            gradient = loss.gradient(model, x_adv)
+            x_adv, direction = kernels.momentum_step(x_adv, direction, gradient, x, eps, step_size, decay)
+        return x_adv.contiguous()
 
 
 def pgd(
@@ -103,13 +114,14 @@ def pgd(
     restarts: int = 1,
     targeted: bool = False,
     generator: torch.Generator | None = None,
+    precision: str = "float32",
 ) -> Tensor:
     """PGD (Madry et al. 2018): iterated sign steps, each projected on the eps ball and on [0, 1].
 
     Section 3.1 names no random start, so the default starts at x.
 
     Args:
-        model, x, y, eps, targeted: as in :func:`fgsm`.
+        model, x, y, eps, targeted, precision: as in :func:`fgsm`.
         step_size: the paper's alpha = eps / 10.
         steps: the paper's k = 10, >= 1.
         random_start: start anywhere in the eps ball, uniformly.
@@ -145,8 +157,7 @@ def pgd(
         uniform = torch.rand(x.shape, generator=generator, dtype=torch.float64) * 2 - 1
         return (x + eps * uniform.to(x)).clamp_(0, 1)
 
-    x = x.detach()
-    with frozen(model):
+    with _borrowed(model, x, precision) as x:
         best = climb(start())
         if restarts > 1:
             best_rank = loss.rank(model, best)
@@ -155,23 +166,31 @@ def pgd(
                 rank = loss.rank(model, x_adv)
                 best = torch.where((rank > best_rank).view(-1, 1, 1, 1), x_adv, best)
                 best_rank = torch.maximum(rank, best_rank)
-        return best
+        return best.contiguous()
 
 
-def paper_attacks(eps: float, step_size: float, steps: int) -> dict[str, Attack]:
+def paper_attacks(eps: float, step_size: float, steps: int, precision: str = "float32") -> dict[str, Attack]:
     """The columns of Tables 1 and 2, by name: each maps (model, x, y) to adversarial images.
 
     Step-LL and MI-FGSM are the targeted ones. The paper does not name MI-FGSM's target; as for Step-LL it is the
     class that is least likely for the clean image. PGD and FGSM are untargeted.
     """
     return {
-        "step_ll": lambda model, x, y: step_ll(model, x, eps),
+        "step_ll": lambda model, x, y: step_ll(model, x, eps, precision),
         "mi_fgsm": lambda model, x, y: mi_fgsm(
-            model, x, least_likely_class(model, x), eps, step_size, steps, targeted=True
+            model, x, least_likely_class(model, x), eps, step_size, steps, targeted=True, precision=precision
         ),
-        "pgd": lambda model, x, y: pgd(model, x, y, eps, step_size, steps),
-        "fgsm": lambda model, x, y: fgsm(model, x, y, eps),
+        "pgd": lambda model, x, y: pgd(model, x, y, eps, step_size, steps, precision=precision),
+        "fgsm": lambda model, x, y: fgsm(model, x, y, eps, precision=precision),
     }
+
+
+@contextmanager
+def _borrowed(model: nn.Module, x: Tensor, precision: str) -> Iterator[Tensor]:
+    """The model frozen and computing in a precision, and x detached, in the memory format that suits the model."""
+    checks.one_of("precision", precision, PRECISIONS)
+    with autocast(x.device, precision), frozen(model):
+        yield arranged(model, x.detach())
 
 
 class _Loss:

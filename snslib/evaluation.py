@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
-from snslib.modes import device_of, frozen
+from snslib.modes import arranged, device_of, frozen, images_at_once
 
 
 def predicted(model: nn.Module, images: Iterable[Tensor]) -> Tensor:
@@ -20,11 +20,13 @@ def predicted(model: nn.Module, images: Iterable[Tensor]) -> Tensor:
     classes = []
     for x in images:
         with frozen(model), torch.no_grad():
-            classes.append(model(x).argmax(1))
+            classes.append(model(arranged(model, x)).argmax(1))
     return torch.cat(classes).cpu()
 
 
-def correct(model: nn.Module, split: Split, attack: Attack | None = None, batch_size: int = 250) -> Tensor:
+def correct(
+    model: nn.Module, split: Split, attack: Attack | None = None, batch_size: int | None = None
+) -> Tensor:
     """Which images the model still gets right, bool (N,) on the CPU, in the order of the split.
 
     Every image is attacked, also those that the clean model gets wrong, and a targeted attack counts as resisted
@@ -34,17 +36,20 @@ def correct(model: nn.Module, split: Split, attack: Attack | None = None, batch_
         model: maps float images in [0, 1] to logits; judged in eval mode and left as it was.
         split: the images and their true classes.
         attack: maps (model, x, y) to x'; None for clean accuracy.
-        batch_size: images at a time; matters to speed only.
+        batch_size: images at a time, None for what suits the device; matters to speed only.
     """
 
     def attacked() -> Iterator[Tensor]:
-        for _, images, y in batches(split.to(device_of(model)), batch_size):
+        device = device_of(model)
+        for _, images, y in batches(split.to(device), batch_size or images_at_once(device)):
             x = to_float(images)
             yield x if attack is None else attack(model, x, y)
 
     return predicted(model, attacked()) == split.labels.cpu()
 
 
-def accuracy(model: nn.Module, split: Split, attack: Attack | None = None, batch_size: int = 250) -> float:
+def accuracy(
+    model: nn.Module, split: Split, attack: Attack | None = None, batch_size: int | None = None
+) -> float:
     """The share in [0, 1] of images that the model still gets right; arguments as in :func:`correct`."""
     return correct(model, split, attack, batch_size).double().mean().item()

@@ -1,15 +1,21 @@
-"""Borrow a model to look at it, and give it back as it was."""
+"""Borrow a model to look at it, run it as fast as it goes meanwhile, and give it back as it was."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+PRECISIONS = ("float32", "bfloat16")
 
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """The model in eval mode and without parameter gradients; afterwards exactly as it was, also after an error."""
+    """The model in eval mode and without parameter gradients; afterwards exactly as it was, also after an error.
+
+    While it lasts, BatchNorm is part of the convolution before it: see :func:`folded`.
+    """
     modes = {module: module.training for module in model.modules()}
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     cuda = sorted({p.device.index for p in model.parameters() if p.is_cuda})
@@ -18,13 +24,98 @@ def frozen(model: nn.Module) -> Iterator[None]:
             module.training = False
         for parameter in trainable:
             parameter.requires_grad_(False)
-        with torch.random.fork_rng(devices=cuda), torch.inference_mode(False), torch.enable_grad():
+        with torch.random.fork_rng(devices=cuda), torch.inference_mode(False), torch.enable_grad(), folded(model):
             yield
     finally:
         for module, mode in modes.items():
             module.training = mode
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def folded(model: nn.Module) -> Iterator[None]:
+    """While the context lasts, each nn.Sequential runs a convolution and the BatchNorm after it as one convolution.
+
+    In eval mode BatchNorm is a factor and a shift per channel, which the convolution's weights can carry: same result
+    up to rounding, one pass over the activations less each way. Left as they are: pairs whose convolution or BatchNorm
+    somebody has hooked, pairs outside of a Sequential, and models that torch.compile has compiled.
+    """
+    with ExitStack() as stack:
+        modules = list(model.modules())
+        compiled = any(hasattr(m, "_orig_mod") or m._compiled_call_impl is not None for m in modules)
+        for module in modules:
+            if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward and not compiled:
+                steps = _folded_steps(list(module))
+                if len(steps) < len(module):
+                    module.forward = partial(_in_turn, steps)  # type: ignore[method-assign]  # on this instance only
+                    stack.callback(module.__dict__.pop, "forward")
+        yield
+
+
+def _in_turn(steps: list[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
+    for step in steps:
+        x = step(x)
+    return x
+
+
+def _folded_steps(layers: list[nn.Module]) -> list[Callable[[Tensor], Tensor]]:
+    """The layers of a Sequential, each convolution with a BatchNorm after it as one step."""
+    steps: list[Callable[[Tensor], Tensor]] = []
+    for layer in layers:
+        before = steps[-1] if steps else None
+        if type(before) is nn.Conv2d and type(layer) is nn.BatchNorm2d and _foldable(before, layer):
+            steps[-1] = partial(before._conv_forward, **_folded_weights(before, layer))
+        else:
+            steps.append(layer)
+    return steps
+
+
+def _foldable(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
+    hooked = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in (conv, norm))
+    return not hooked and not norm.training and norm.running_mean is not None
+
+
+@torch.no_grad()
+def _folded_weights(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> dict[str, Tensor]:
+    """Weight and bias of the convolution that does what both do, in the type that autocast would give them."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    factor = (norm.running_var + norm.eps).rsqrt()
+    if norm.weight is not None:
+        factor = factor * norm.weight
+    shift = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
+    bias = factor * shift if norm.bias is None else factor * shift + norm.bias
+    weight = conv.weight * factor.view(-1, 1, 1, 1)
+    device = weight.device.type
+    wanted = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    return {"weight": weight.to(wanted), "bias": bias.to(wanted)}
+
+
+def arranged(model: nn.Module, x: Tensor) -> Tensor:
+    """Images in the memory format in which the model's convolutions run fastest; the values stay.
+
+    That is channels_last, but for float32 where a convolution reads 512 channels or more, and for float32 on a GPU.
+    ``benchmarks/passes.py`` measured it.
+    """
+    widest = max((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), default=None)
+    if x.ndim != 4 or widest is None:
+        return x
+    channels_last = torch.is_autocast_enabled(x.device.type) or (x.device.type == "cpu" and widest < 512)
+    return x.contiguous(memory_format=torch.channels_last) if channels_last else x
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """A context in which the network computes in ``precision``, one of PRECISIONS, whatever is around it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def images_at_once(device: torch.device) -> int:
+    """How many images per forward pass suit a device: a CPU's cache holds the activations of a hundred or so.
+
+    Results do not depend on it; ``benchmarks/growth.py`` measures what it does to speed.
+    """
+    return 128 if device.type == "cpu" else 1024
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -11,13 +11,13 @@ from snslib import checks, kernels
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
 from snslib.hooks import on_output, record
-from snslib.modes import device_of, frozen
+from snslib.modes import arranged, device_of, frozen, images_at_once
 
 NeuronSet = Tensor | Iterable[int]
 
 
 def dual_pairs(
-    model: nn.Module, split: Split, attack: Attack, batch_size: int = 250
+    model: nn.Module, split: Split, attack: Attack, batch_size: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The dual pair set of section 2.1, made batch by batch as it is asked for.
 
@@ -25,12 +25,13 @@ def dual_pairs(
         model: the model that is attacked, white-box.
         split: the images, in whose order the pairs come.
         attack: maps (model, x, y) to x', for example one of ``attacks.paper_attacks``.
-        batch_size: pairs at a time.
+        batch_size: pairs at a time, None for what suits the device.
 
     Yields:
         (x, x'), float (B, 3, H, W) in [0, 1], on the model's device.
     """
-    for _, images, y in batches(split.to(device_of(model)), batch_size):
+    device = device_of(model)
+    for _, images, y in batches(split.to(device), batch_size or images_at_once(device)):
         x = to_float(images)
         yield x, attack(model, x, y)
 
@@ -40,8 +41,8 @@ def neuron_sensitivity(
 ) -> dict[str, Tensor]:
     """How much each neuron's output differs between benign and adversarial images (Eq. 1).
 
-    Per batch, x and x' go through the model together, in eval mode, and each layer's difference is reduced inside the
-    hook: no activation is kept, whatever the number of layers and pairs. The model is left as it was.
+    x and x' go through the model together, in eval mode, and each layer's difference is reduced inside the hook: no
+    activation is kept, whatever the number of layers and pairs and the size of the batches. The model is left as it was.
 
     Args:
         model: any module.
@@ -62,7 +63,9 @@ def neuron_sensitivity(
             checks.images("pairs (x')", x_adv)
             if x.shape != x_adv.shape:
                 raise ValueError(f"pairs: x and x' must match, got {tuple(x.shape)} and {tuple(x_adv.shape)}")
-            yield torch.cat([x, x_adv]), len(x)
+            some = images_at_once(x.device) // 2
+            for part, part_adv in zip(x.split(some), x_adv.split(some), strict=True):
+                yield torch.cat([part, part_adv]), len(part)
 
     sigma = _mean_over_images(model, joined(), layers, lambda output: kernels.channel_l1(*output.chunk(2)))  # Eq. 1
     if not sigma:
@@ -108,8 +111,8 @@ def _mean_over_images(
 
     for x, count in inputs:
         batch.clear()
-        with frozen(model), torch.no_grad(), on_output(model, {name: reduce(name) for name in names}):
-            model(x)
+        with on_output(model, {name: reduce(name) for name in names}), frozen(model), torch.no_grad():
+            model(arranged(model, x))
         if silent := [name for name in names if name not in batch]:
             raise ValueError(f"layers: {', '.join(silent)} did not run in the forward pass")
         for name, value in batch.items():
@@ -160,7 +163,7 @@ def important_neurons(
     k1: int = 20,
     k2: int = 20,
     classifier: str | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
 ) -> Tensor:
     """The neurons of the penultimate layer that contribute most to a class (Eq. 3-5, weighted vote of A.1).
 
@@ -175,7 +178,7 @@ def important_neurons(
         k1: how many neurons each image votes for.
         k2: how many neurons are chosen.
         classifier: name of the linear layer that puts out the logits; None takes the model's last one.
-        batch_size: images per forward pass.
+        batch_size: images per forward pass, None for what suits the device.
 
     Returns:
         Gamma^y, int64 (k2,) on the CPU, most votes first; of equals the lower index first.
@@ -191,8 +194,8 @@ def important_neurons(
         raise ValueError(f"target: expected a class in 0..{linear.out_features - 1}, got {target!r}")
     weight = linear.weight[target].detach()
     votes: Tensor | None = None
-    with frozen(model), torch.no_grad(), record(model, [layer]) as activations:
-        for x in x_adv.split(batch_size):
+    with record(model, [layer]) as activations, frozen(model), torch.no_grad():
+        for x in x_adv.split(batch_size or images_at_once(x_adv.device)):
             model(x)
             output = activations[layer]
             channels = output.shape[1]
