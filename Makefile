@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 # several times as long when other programs want the cores too.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: help setup book test lint clean
+.PHONY: help setup book test lint bench clean
 
 help:
 	@echo "make book     run the notebooks and build the book; make book PROFILE=cifar10 SEED=1 sets their parameters"
 	@echo "make test     run the tests"
 	@echo "make lint     check style and types"
+	@echo "make bench    measure the speed and record it; make bench DEVICE=cuda on a GPU, ONLY='attacks kernels' parts of it"
 	@echo "make clean    remove the book that was built, and its executed notebooks"
 
 setup: $(VENV)/.ready
@@ -39,6 +40,15 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/mypy book/execute.py book/_ext/notebook_links.py
+	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml run.py
+
+# The libraries that speed is compared with go beside the environment, since they pin what it has in other versions.
+$(VENV)/peers: benchmarks/peers.txt $(VENV)/.ready
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $@ --requirement $<
+	touch $@
+
+bench: $(VENV)/peers
+	PYTHONPATH=$(VENV)/peers $(BIN)/python benchmarks/run.py $(if $(DEVICE),--device $(DEVICE)) $(if $(ONLY),--only $(ONLY))
 
 # The environment and the cache of trained models and data stay.
 clean:

@@ -59,10 +59,11 @@ def declared_parameters(notebook: NotebookNode) -> set[str]:
 
 
 def library_files(root: Path) -> Iterator[Path]:
-    """Every file of snslib, code and data, in a fixed order."""
-    for path in sorted((root / "snslib").rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield path
+    """Every file of snslib, code and data, and every recorded result, in a fixed order."""
+    for folder in ("snslib", "results"):
+        for path in sorted((root / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path
 
 
 def installed_versions(root: Path) -> dict[str, str]:

@@ -6,7 +6,8 @@ runs in eval mode, so that an image's result does not depend on the rest of its 
 averaged: a step does not depend on the size of the batch, and gradients do not underflow.
 
 ``precision`` is that of the network's passes: "float32" for what is reported; "bfloat16" is several times as fast where
-the processor has matrix units for it, and good enough to train with. Images and steps are float32 in both.
+the processor has matrix units for it, and good enough to train with. Images and steps are float32 in both. A model
+compiled by torch.compile runs compiled.
 """
 
 from collections.abc import Callable, Iterator

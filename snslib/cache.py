@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from snslib import distributed
+
 PACKAGE = Path(__file__).parent
 PROJECT = PACKAGE.parent
 
@@ -45,10 +47,11 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """What a number should be traced by: device, versions, commit and date."""
+    """What a number should be traced by: device, number of processes, versions, commit and date."""
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else f"{torch.get_num_threads()} CPU threads"
     return {
         "device": f"{device}, {name}",
+        "processes": distributed.world_size(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -77,6 +80,8 @@ def record(
 ) -> dict[str, Any]:
     """The record of a measurement: read where it is there, else computed, written and returned.
 
+    Of several processes the first one reads and writes; all compute.
+
     Args:
         folder: where records are kept.
         what: the name of the measurement.
@@ -88,24 +93,39 @@ def record(
     Returns:
         "what", "result", "config" (the inputs), "seconds", what :func:`provenance` gives, and ``about``.
     """
-    path = folder / "records" / f"{what}-{key(inputs)}.json"
-    if path.exists():
+    path = record_path(folder, what, inputs)
+
+    def read() -> dict[str, Any] | None:
+        if not path.exists():
+            return None
         try:
             return json.loads(path.read_text())
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is damaged ({error}); delete it, and it is measured anew") from error
+
+    def write() -> dict[str, Any]:
+        entry = {
+            "what": what,
+            **about,
+            "config": inputs,
+            "seconds": round(time.perf_counter() - began, 2),
+            **provenance(device),
+            "result": result,
+        }
+        write_json(path, entry)
+        return json.loads(path.read_text())
+
+    found = distributed.from_first(read)
+    if found is not None:
+        return found
     began = time.perf_counter()
     result = compute()
-    entry = {
-        "what": what,
-        **about,
-        "config": inputs,
-        "seconds": round(time.perf_counter() - began, 2),
-        **provenance(device),
-        "result": result,
-    }
-    write_json(path, entry)
-    return json.loads(path.read_text())
+    return distributed.from_first(write)
+
+
+def record_path(folder: Path, what: str, inputs: dict[str, Any]) -> Path:
+    """Where the record of a measurement is kept; ``inputs`` are its "config"."""
+    return folder / "records" / f"{what}-{key(inputs)}.json"
 
 
 def write_json(path: Path, entry: dict[str, Any]) -> None:

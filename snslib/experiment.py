@@ -10,7 +10,7 @@ from snslib.data import Split
 from snslib.evaluation import accuracy, predicted
 from snslib.hooks import suppress
 from snslib.sensitivity import dual_pairs, important_neurons, neuron_sensitivity, top_neurons
-from snslib.zoo import Zoo, as_lists
+from snslib.zoo import Zoo, as_lists, shared_accuracy
 
 BETAS = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5]  # Fig. 3a
 
@@ -30,7 +30,7 @@ class Experiment(Zoo):
         def compute() -> dict[str, float]:
             model = self.model(defense)
             return {
-                name: accuracy(model, self.test, attack)
+                name: shared_accuracy(model, self.test, attack)
                 for name, attack in {"clean": None, **self.attacks}.items()
             }
 
@@ -48,7 +48,7 @@ class Experiment(Zoo):
             def transfer(_: nn.Module, x: Tensor, y: Tensor) -> Tensor:
                 return self.attacks["pgd"](vanilla, x, y)
 
-            return accuracy(model, self.test, transfer)
+            return shared_accuracy(model, self.test, transfer)
 
         inputs = {"n": len(self.test), "source": self._recipe("vanilla")}
         return self._record("accuracy-on-fixed", defense, inputs, compute)
@@ -80,7 +80,7 @@ class Experiment(Zoo):
         def compute() -> list[float]:
             model = self.model(defense)
             attack_at = [attacks.paper_attacks(eps, eps / 10, steps)["pgd"] for eps in epsilons]
-            return [accuracy(model, self.test, attack) for attack in attack_at]
+            return [shared_accuracy(model, self.test, attack) for attack in attack_at]
 
         return self._record("accuracy-by-eps", defense, {"n": len(self.test), "epsilons": epsilons}, compute)
 

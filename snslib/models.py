@@ -54,6 +54,26 @@ class _InOrder(nn.Module):
         self.conv_layers = tuple(name for name, _ in self.named_children() if name.startswith("conv"))
 
 
+def split_at(model: nn.Module, first_layer: str | None) -> tuple[nn.Module, nn.Module]:
+    """The layers below ``first_layer``, and it with those above: two models that share their layers with this one.
+
+    For None the first has no layers, and the second is the model itself.
+
+    Raises:
+        ValueError: the model has no such layer at its top level, or does not run its layers one after the other.
+    """
+    if first_layer is None:
+        return _InOrder(), model
+    if not isinstance(model, (_InOrder, nn.Sequential)):
+        raise ValueError(f"model: expected one of build_model or an nn.Sequential, got {type(model).__name__}")
+    names = [name for name, _ in model.named_children()]
+    checks.one_of("first_layer", first_layer, names)
+    bottom, top = _InOrder(), _InOrder()
+    for position, (name, layer) in enumerate(model.named_children()):
+        (bottom if position < names.index(first_layer) else top).add_module(name, layer)
+    return bottom, top
+
+
 class VGG16(_InOrder):
     """VGG-16 (Simonyan and Zisserman 2015) for 32x32 images: conv1..conv13 in five stages, pool1..pool5, fc.
 

@@ -1,8 +1,9 @@
 """What each defense minimises, as one small class per defense, called by the loop in ``training.py`` for each batch.
 
 An objective maps (model, x, x', y) to the loss and its terms by name. ``pairs`` holds x' for every training image
-where the defense trains on a fixed dual pair set; the loop then augments x and x' alike. Where ``pairs`` is None the
-loop passes None for x', and a defense that needs adversarial examples makes them from the current model.
+where the defense trains on a fixed dual pair set; the loop then passes the layers that are trained as the model, and
+what they read for x and x'. Where ``pairs`` is None the loop passes None for x', and a defense that needs adversarial
+examples makes them from the current model.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snslib import checks
+from snslib import checks, distributed
 from snslib.attacks import Attack
 from snslib.data import Split
 from snslib.hooks import record
@@ -105,7 +106,8 @@ class SNS:
         """Make the dual pairs anew where they are the epoch's; ValueError where there is not one x' per image."""
         if self.source == "epoch":
             assert self.attack is not None
-            self.pairs = torch.cat([x_adv for _, x_adv in dual_pairs(model, train, self.attack)])
+            made = [x_adv for _, x_adv in dual_pairs(model, distributed.share(train), self.attack)]
+            self.pairs = distributed.gather(torch.cat(made))
         if self.pairs is not None and len(self.pairs) != len(train):
             raise ValueError(f"pairs: expected x' of each of the {len(train)} training images, got {len(self.pairs)}")
 

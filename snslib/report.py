@@ -69,6 +69,20 @@ def source(settings: Settings, *records: dict[str, Any]) -> Markdown:
     return Markdown("*" + " · ".join(part for part in parts if part) + "*")
 
 
+def machines(sections: Mapping[str, dict[str, Any]]) -> Markdown:
+    """Where the numbers of a speed record's section come from, in one line under a figure or a table.
+
+    Args:
+        sections: name of a device to its section, as ``benchmarks/run.py`` writes it.
+    """
+    lines = [
+        f"Recorded {entry['date'][:10]}: {entry['device']}, PyTorch {entry['versions']['torch']}"
+        + (f", commit {entry['commit']}" if entry["commit"] else "")
+        for entry in sections.values()
+    ]
+    return Markdown("*" + " · ".join(lines) + "*")
+
+
 def accuracy_table(records: Sequence[dict[str, Any]], caption: str, name: str) -> Markdown:
     """Rows of Table 1 from accuracy records: clean, then the four attacks, in percent."""
     header = ["model", "clean", *ATTACKS.values()]

@@ -42,7 +42,7 @@ def neuron_sensitivity(
     """How much each neuron's output differs between benign and adversarial images (Eq. 1).
 
     x and x' go through the model together, in eval mode, and each layer's difference is reduced inside the hook: no
-    activation is kept, whatever the number of layers and pairs and the size of the batches. The model is left as it was.
+    activation is kept, whatever the number of layers, of pairs, and of pairs in a batch. The model is left as it was.
 
     Args:
         model: any module.

@@ -1,4 +1,4 @@
-"""What a run is made with: named profiles, and the parameters by which a notebook changes them."""
+"""What a run is made with: named profiles, and the parameters by which a notebook or a command changes them."""
 
 import ast
 import types
@@ -6,42 +6,50 @@ import typing
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
-from snslib import checks, datasets, losses, models, objectives
+from snslib import checks, datasets, losses, models, modes, objectives
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Every number that a result depends on. A profile gives all of them; parameters replace single ones."""
+    """Every number that a result depends on. A profile gives all of them; parameters replace single ones.
 
-    profile: str  # the name of the profile that the rest started from
-    dataset: str  # "digits", "cifar10", "tiny-imagenet" or "folder:PATH"
-    model: str  # "vgg16", "alexnet", "resnet18" or "googlenet"
-    width: float  # factor on the model's channels; 1 is the published network
-    eps: float  # radius of the attacks, l-infinity in [0, 1] pixel space
-    vanilla_epochs: int
-    vanilla_lr: float
-    pat_epochs: int
-    pat_lr: float
-    epochs: int  # of SNS training, which starts from the vanilla model
-    lr: float  # of SNS training
-    lam: float  # lambda of Eq. 10 and 11
-    first_layer: str  # lowest layer that SNS stabilises and trains
-    validation: int  # training images held out
-    n_pairs: int  # training images from which the sensitive neurons are selected
-    n_test: int  # test images on which accuracy and sensitivity are measured
-    batch_size: int = 128
-    step_size: float | None = None  # of PGD and MI-FGSM; None is eps / 10, as in section 3.1
-    steps: int = 10  # of PGD and MI-FGSM
-    fraction: float = 0.1  # share of each layer's neurons that count as sensitive
-    pairs: str = "fixed"  # where SNS takes x' from: "fixed", "epoch" or "step"
-    reduction: str = "mean"  # the reading of Eq. 9's norm: "mean", "space_mean" or "sum"
-    image_size: int | None = None  # for folders of images of different sizes
-    seed: int = 0
-    device: str | None = None  # "cpu", "cuda", ...; None is a GPU if there is one
+    The texts are those of the command line's ``--help``.
+    """
+
+    profile: Annotated[
+        str, "what the rest starts from: digits, cifar10, cifar10-resnet18, tiny-imagenet or imagenet-200"
+    ]
+    dataset: Annotated[str, "digits, cifar10, tiny-imagenet or folder:PATH"]
+    model: Annotated[str, "vgg16, alexnet, resnet18 or googlenet"]
+    width: Annotated[float, "factor on the model's channels; 1 is the published network"]
+    eps: Annotated[float, "radius of the attacks, l-infinity in [0, 1] pixel space; 8/255 is understood"]
+    vanilla_epochs: Annotated[int, "epochs of vanilla training"]
+    vanilla_lr: Annotated[float, "peak learning rate of vanilla training"]
+    pat_epochs: Annotated[int, "epochs of adversarial training with PGD"]
+    pat_lr: Annotated[float, "peak learning rate of adversarial training with PGD"]
+    epochs: Annotated[int, "epochs of SNS training, which starts from the vanilla model"]
+    lr: Annotated[float, "peak learning rate of SNS training"]
+    lam: Annotated[float, "lambda of Eq. 10 and 11, the weight of the SNS loss"]
+    first_layer: Annotated[str, "lowest layer that SNS stabilises and trains"]
+    validation: Annotated[int, "training images held out"]
+    n_pairs: Annotated[int, "training images from which the sensitive neurons are selected"]
+    n_test: Annotated[int, "test images on which accuracy and sensitivity are measured"]
+    batch_size: Annotated[int, "images per training step, over all processes"] = 128
+    step_size: Annotated[float | None, "of PGD and MI-FGSM; eps / 10 unless given, as in section 3.1"] = None
+    steps: Annotated[int, "of PGD and MI-FGSM"] = 10
+    fraction: Annotated[float, "share of each layer's neurons that count as sensitive"] = 0.1
+    pairs: Annotated[
+        str, "where SNS takes x' from: fixed (made once on the vanilla model), epoch or step (from the current model)"
+    ] = "fixed"
+    reduction: Annotated[str, "the reading of Eq. 9's norm: mean, space_mean or sum"] = "mean"
+    image_size: Annotated[int | None, "side in pixels, for folders of images of different sizes"] = None
+    seed: Annotated[int, "decides initialisation, shuffling and augmentation"] = 0
+    device: Annotated[str | None, "cpu or cuda; a GPU if there is one, unless given"] = None
+    precision: Annotated[str, "of the network's passes in training: float32 or bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         for name in ("eps", "vanilla_lr", "pat_lr", "lr", "lam"):
@@ -59,6 +67,7 @@ class Settings:
         checks.one_of("model", self.model, models.BUILDERS)
         checks.one_of("pairs", self.pairs, objectives.PAIRS)
         checks.one_of("reduction", self.reduction, losses.REDUCTIONS)
+        checks.one_of("precision", self.precision, modes.PRECISIONS)
         checks.one_of("first_layer", self.first_layer, self.conv_layers)
         if self.step_size is None:
             object.__setattr__(self, "step_size", self.eps / 10)
@@ -66,7 +75,8 @@ class Settings:
         if self.device is None:
             object.__setattr__(self, "device", "cuda" if torch.cuda.is_available() else "cpu")
         try:
-            torch.empty(0, device=self.device)
+            if self.device != "cuda" or not torch.cuda.is_available():  # which would begin to use the first GPU
+                torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"device: {self.device!r} cannot be used here: {str(error).splitlines()[0]}") from None
 
@@ -132,7 +142,7 @@ PROFILES = {
 
 
 def from_parameters(parameters: Mapping[str, Any]) -> Settings:
-    """The settings that a notebook's parameters ask for.
+    """The settings that a notebook's parameters or a command line's options ask for.
 
     Args:
         parameters: fields of :class:`Settings`; None leaves a field as the profile has it. Values may be strings as

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from snslib import checks
+from snslib import checks, distributed
 from snslib.data import Dataset, Split, augment, batches, to_float
-from snslib.modes import device_of
+from snslib.models import split_at
+from snslib.modes import PRECISIONS, arranged, autocast, device_of
 from snslib.objectives import Objective
+from snslib.prefix import FixedPairs
 
 History = list[dict[str, Any]]  # one entry per epoch, see train
 
@@ -36,6 +39,7 @@ class Schedule:
         first_layer: the lowest layer that is trained (section 4.2 trains conv8 and what follows); everything below
             keeps its weights, and its BatchNorm stays in eval mode. None trains all.
         seed: decides shuffling, augmentation and dropout.
+        precision: of the network's passes, "float32" or "bfloat16"; weights and their updates are float32 in both.
     """
 
     epochs: int
@@ -45,8 +49,10 @@ class Schedule:
     weight_decay: float = 5e-4
     first_layer: str | None = None
     seed: int = 0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
+        checks.one_of("precision", self.precision, PRECISIONS)
         checks.at_least("epochs", self.epochs, 1)
         checks.at_least("batch_size", self.batch_size, 2)
         for name in ("lr", "momentum", "weight_decay"):
@@ -67,12 +73,20 @@ def train(
     Everything random is drawn from the seed and the number of the epoch, so that a run which was interrupted and
     goes on from its checkpoint gives the same model as one that was not. The global random state is left as it was.
 
+    Images are augmented, but for a fixed dual pair set, which is trained on as it is: x' was made for that x and no
+    other. There the layers below ``first_layer`` run only once, see :class:`snslib.prefix.FixedPairs`.
+
+    In several processes (see :mod:`snslib.distributed`) all call this with the same arguments. Each takes an equal part
+    of every batch, and each step is that of one process but for the order in which sums are rounded; over many steps
+    float32 makes as much of that as of another number of threads. Only Dropout draws other masks in each process. The
+    first one alone reads and writes the checkpoint, which any number of processes can continue from.
+
     Args:
         model: on the device where it is to be trained.
         data: the images and the augmentation that suits them.
         objective: the defense.
         schedule: how long and how fast.
-        validate: called after each epoch; what it returns joins that epoch's entry of the history.
+        validate: called after each epoch, in every process; what it returns joins that epoch's entry of the history.
         checkpoint: a file that is rewritten after each epoch and continued from if it is there.
         progress: takes one line per epoch.
 
@@ -81,37 +95,46 @@ def train(
         "seconds", and "steps", loss and terms to their values at each step.
 
     Raises:
-        ValueError: an unknown first_layer, a damaged checkpoint or one of another run.
+        ValueError: an unknown first_layer, a damaged checkpoint or one of another run, batches that the processes
+            cannot share evenly.
         FloatingPointError: the loss is no longer finite; the last checkpoint remains.
     """
     device = device_of(model)
     train_split = data.train.to(device)
+    batch = min(schedule.batch_size, len(train_split))
+    if batch % distributed.world_size() != 0:
+        raise ValueError(
+            f"batch_size: {distributed.world_size()} processes cannot share batches of {batch} images evenly; "
+            f"take a multiple of {distributed.world_size()}"
+        )
     steps = max(1, len(train_split) // schedule.batch_size)  # floor(N / B), Algorithm 1
-    fixed = layers_below(model, schedule.first_layer)
-    parameters = [p for name, p in model.named_parameters() if name.split(".")[0] not in fixed]
+    bottom, _ = split_at(model, schedule.first_layer)
+    parameters = _parameters_except(model, bottom)
     optimizer = torch.optim.SGD(
         parameters, lr=schedule.lr, momentum=schedule.momentum, weight_decay=schedule.weight_decay
     )
     scheduler = OneCycleLR(optimizer, schedule.lr, total_steps=schedule.epochs * steps, cycle_momentum=False)
     history: History = []
-    if checkpoint is not None and checkpoint.exists():
+    if checkpoint is not None and distributed.from_first(checkpoint.exists):
         history = _load_checkpoint(checkpoint, model, optimizer, scheduler, schedule)
         progress(f"continuing after epoch {len(history)} of {schedule.epochs}")
 
-    trained = {id(parameter) for parameter in parameters}
-    for parameter in model.parameters():
-        parameter.requires_grad_(id(parameter) in trained)
+    pairs: FixedPairs | None = None
+    bottom.requires_grad_(False)
     try:
         for epoch in range(len(history) + 1, schedule.epochs + 1):
             began = time.perf_counter()
             seed = schedule.seed * 100_003 + epoch
             with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-                torch.manual_seed(seed)
+                torch.manual_seed(seed + 1_000_000_007 * distributed.rank())
                 objective.start_epoch(model, train_split)
+                if objective.pairs is not None and (pairs is None or pairs.x_adv is not objective.pairs):
+                    pairs = FixedPairs(model, schedule.first_layer, train_split, objective.pairs)
                 model.train()
-                for name in fixed:
-                    model.get_submodule(name).eval()
-                curves = _train_epoch(model, data, train_split, objective, schedule, optimizer, scheduler, seed)
+                bottom.eval()
+                curves = _train_epoch(
+                    model, data, train_split, pairs, objective, schedule, optimizer, scheduler, seed
+                )
             model.eval()
             terms = {name: statistics.fmean(values) for name, values in curves.items()}
             if not math.isfinite(terms["loss"]):
@@ -122,7 +145,8 @@ def train(
             lr, seconds = float(scheduler.get_last_lr()[0]), time.perf_counter() - began
             history.append({"epoch": epoch, "lr": lr, **terms, **judged, "seconds": seconds, "steps": curves})
             if checkpoint is not None:
-                _save_checkpoint(checkpoint, model, optimizer, scheduler, schedule, history)
+                save = partial(_save_checkpoint, checkpoint, model, optimizer, scheduler, schedule, history)
+                distributed.from_first(save)
             progress(_describe(history, schedule.epochs))
     finally:
         for parameter in model.parameters():
@@ -131,24 +155,16 @@ def train(
     return history
 
 
-def layers_below(model: nn.Module, first_layer: str | None) -> list[str]:
-    """The model's layers below ``first_layer``, bottom to top; none for None.
-
-    Raises:
-        ValueError: the model has no such layer.
-    """
-    if first_layer is None:
-        return []
-    names = [name for name, _ in model.named_children()]
-    if first_layer not in names:
-        raise ValueError(f"first_layer: expected one of {', '.join(names)}, got {first_layer!r}")
-    return names[: names.index(first_layer)]
+def _parameters_except(model: nn.Module, bottom: nn.Module) -> list[nn.Parameter]:
+    frozen = {id(parameter) for parameter in bottom.parameters()}
+    return [parameter for parameter in model.parameters() if id(parameter) not in frozen]
 
 
 def _train_epoch(
     model: nn.Module,
     data: Dataset,
     train_split: Split,
+    pairs: FixedPairs | None,
     objective: Objective,
     schedule: Schedule,
     optimizer: torch.optim.Optimizer,
@@ -156,23 +172,26 @@ def _train_epoch(
     seed: int,
 ) -> dict[str, list[float]]:
     generator = torch.Generator().manual_seed(seed)
+    trained = model if pairs is None else pairs.top
     curves: dict[str, list[Tensor]] = {}
-    for index, images, y in batches(train_split, schedule.batch_size, generator):
-        x, x_adv = to_float(images), None
-        if objective.pairs is None:
-            x = augment(x, data.crop_padding, data.flip, generator)
-        else:
-            fixed = objective.pairs[index.to(objective.pairs.device)].to(x)
-            both = torch.cat([x, fixed], dim=1)  # joined, so that x and x' move alike
-            x, x_adv = augment(both, data.crop_padding, data.flip, generator).chunk(2, dim=1)
-        loss, terms = objective(model, x, x_adv, y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        scheduler.step()
-        for name, value in {"loss": loss, **terms}.items():
-            curves.setdefault(name, []).append(value.detach())
-    return {name: torch.stack(values).tolist() for name, values in curves.items()}  # waits for the device only here
+    with distributed.data_parallel(trained, objective) as loss_of:
+        for index, images, y in batches(train_split, schedule.batch_size, generator):
+            mine = distributed.part(len(y))
+            if pairs is None:
+                x, x_adv = augment(to_float(images), data.crop_padding, data.flip, generator)[mine], None
+            else:
+                x, x_adv = pairs[index[mine]]
+            with autocast(x.device, schedule.precision):
+                x, x_adv = arranged(trained, x), None if x_adv is None else arranged(trained, x_adv)
+                loss, terms = loss_of(x, x_adv, y[mine])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            for name, value in {"loss": loss, **terms}.items():
+                curves.setdefault(name, []).append(value.detach())
+    # The parts of a batch are equally large. It is only here that anybody waits for the device.
+    return {name: distributed.mean(torch.stack(values), 1).tolist() for name, values in curves.items()}
 
 
 def _describe(history: History, epochs: int) -> str:
@@ -200,7 +219,7 @@ def _save_checkpoint(
 def _load_checkpoint(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, scheduler: OneCycleLR, schedule: Schedule
 ) -> History:
-    tensors, state = load_tensors(path)
+    tensors, state = distributed.from_first(lambda: load_tensors(path))
     if state["schedule"] != asdict(schedule):
         raise ValueError(f"checkpoint: {path} is of another run, {state['schedule']}; delete it or name another file")
     try:

@@ -10,11 +10,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from snslib import attacks, cache, checks
+from snslib import attacks, cache, checks, distributed
 from snslib.attacks import Attack
 from snslib.data import Dataset, Split, batches, hold_out, to_float
 from snslib.datasets import load_dataset
-from snslib.evaluation import accuracy
+from snslib.evaluation import correct
 from snslib.models import build_model
 from snslib.objectives import PAT, SNS, Objective, Vanilla
 from snslib.sensitivity import dual_pairs, neuron_activation, neuron_sensitivity, top_neurons
@@ -43,7 +43,8 @@ _TRAINING_CODE = (
     "models.py",
     "modes.py",
     "attacks.py",
-    "kernels/reference.py",
+    "kernels/reference.py",  # which the other kernels equal
+    "prefix.py",
     "hooks.py",
     "sensitivity.py",
     "losses.py",
@@ -60,6 +61,7 @@ class Zoo:
 
     Models and records are kept in ``folder`` under a hash of all that they depend on: data, configuration, seed and
     the code of snslib. Whatever is there already is read; whatever is missing is made, with what it needs before it.
+    Of several processes, which share the work, the first one alone reads and writes.
 
     Args:
         settings: see :mod:`snslib.settings`.
@@ -79,7 +81,8 @@ class Zoo:
     def data(self) -> Dataset:
         """The data set, with the settings' number of images held out for validation, at most a fifth of a small set."""
         s = self.settings
-        whole = load_dataset(s.dataset, validation=0, image_size=s.image_size, download=True)
+        with distributed.one_before_the_others():  # of which the first may have to fetch the data
+            whole = load_dataset(s.dataset, validation=0, image_size=s.image_size, download=True)
         train, validation = hold_out(whole.train, min(s.validation, len(whole.train) // 5))
         return replace(whole, train=train, validation=validation)
 
@@ -122,6 +125,10 @@ class Zoo:
         model = self._build()
         model.load_state_dict(tensors)
         return model.eval()
+
+    def model_path(self, defense: str) -> Path:
+        """Where the model trained with a defense is kept, whether it is there yet or not."""
+        return self.folder / "models" / f"{defense}-{cache.key(self._recipe(defense))}.safetensors"
 
     def history(self, defense: str) -> History:
         """Per epoch of the model's training: losses, accuracy on validation images, seconds (see training.train)."""
@@ -169,7 +176,7 @@ class Zoo:
 
     def _schedule(self, defense: str) -> Schedule:
         s = self.settings
-        common: dict[str, Any] = {"batch_size": s.batch_size, "seed": s.seed}
+        common: dict[str, Any] = {"batch_size": s.batch_size, "seed": s.seed, "precision": s.precision}
         if defense == "vanilla":
             return Schedule(s.vanilla_epochs, s.vanilla_lr, **common)
         if defense == "pat":
@@ -182,25 +189,28 @@ class Zoo:
         return 1.0 if defense == "sns_all_cls" else self.settings.fraction
 
     def _objective(self, defense: str) -> Objective:
+        s = self.settings
+        while_training = attacks.paper_attacks(s.eps, cast(float, s.step_size), s.steps, s.precision)["pgd"]
         if defense == "vanilla":
             return Vanilla()
         if defense == "pat":
-            return PAT(self.attacks["pgd"])
-        fixed = self.settings.pairs == "fixed"
+            return PAT(while_training)
+        fixed = s.pairs == "fixed"
         return SNS(
             omega=self.sensitive_neurons(self._fraction(defense)),
-            lam=self.settings.lam,
+            lam=s.lam,
             adversarial=defense.endswith("adv"),
-            reduction=self.settings.reduction,
-            source=self.settings.pairs,
+            reduction=s.reduction,
+            source=s.pairs,
             pairs=self.fixed_pairs() if fixed else None,
-            attack=None if fixed else self.attacks["pgd"],
+            attack=None if fixed else while_training,
         )
 
     def _trained(self, defense: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        recipe = self._recipe(defense)
-        path = self.folder / "models" / f"{defense}-{cache.key(recipe)}.safetensors"
-        if not path.exists():
+        recipe, path = self._recipe(defense), self.model_path(defense)
+        for name, value in recipe.items():
+            distributed.require_same(f"{name} of {defense}", value)
+        if not distributed.from_first(path.exists):
             schedule = self._schedule(defense)
             objective = self._objective(defense)  # first of all, since it may train the vanilla model
             start = "the vanilla model" if defense.startswith("sns") else "scratch"
@@ -208,21 +218,25 @@ class Zoo:
             if defense.startswith("sns"):
                 model = self.model("vanilla")
             else:
-                with torch.random.fork_rng():
+                with torch.random.fork_rng([torch.device(self.device)] if self.device.startswith("cuda") else []):
                     torch.manual_seed(self.settings.seed)
                     model = self._build()
             checkpoint = path.with_suffix(".partial")
             history = train(model, self.data, objective, schedule, self._validate, checkpoint, self.progress)
             state = {"recipe": recipe, "history": history, **cache.provenance(self.device)}
-            save_tensors(path, model.state_dict(), state)
-            checkpoint.unlink()
-        return load_tensors(path)
+
+            def save() -> None:
+                save_tensors(path, model.state_dict(), state)
+                checkpoint.unlink()
+
+            distributed.from_first(save)
+        return distributed.from_first(lambda: load_tensors(path))
 
     def _validate(self, model: nn.Module) -> dict[str, float]:
         split = self.data.validation.take(N_VALIDATE)
         if len(split) == 0:
             return {}
-        judged = {"clean": accuracy(model, split), "pgd": accuracy(model, split, self.attacks["pgd"])}
+        judged = {"clean": shared_accuracy(model, split), "pgd": shared_accuracy(model, split, self.attacks["pgd"])}
         return judged | {"eps": self.settings.eps}  # that of "pgd": a vanilla model is the same for every eps
 
     # --- what SNS starts from (Algorithm 1, line 1) ---
@@ -231,12 +245,13 @@ class Zoo:
         """x' of every training image, made once by PGD on the vanilla model; float32 (N, 3, H, W), in their order."""
         inputs = {"vanilla": self._recipe("vanilla"), **self._attack_key}
         path = self.folder / "pairs" / f"pgd-{cache.key(inputs)}.safetensors"
-        if not path.exists():
+        if not distributed.from_first(path.exists):
             self.progress(f"making the dual pairs of {len(self.data.train)} training images with PGD")
             model = self.model("vanilla")
-            made = [x_adv.cpu() for _, x_adv in dual_pairs(model, self.data.train, self.attacks["pgd"])]
-            save_tensors(path, {"x_adv": torch.cat(made)}, inputs)
-        return load_tensors(path)[0]["x_adv"].to(self.device)
+            mine = distributed.share(self.data.train)
+            made = distributed.gather(torch.cat([x.cpu() for _, x in dual_pairs(model, mine, self.attacks["pgd"])]))
+            distributed.from_first(lambda: save_tensors(path, {"x_adv": made}, inputs))
+        return distributed.from_first(lambda: load_tensors(path)[0]["x_adv"]).to(self.device)
 
     def sensitive_neurons(self, fraction: float | None = None) -> dict[str, Tensor]:
         """Omega_l of the stabilised layers (Eq. 2), of the vanilla model on training images.
@@ -267,9 +282,10 @@ class Zoo:
         def compute() -> dict[str, Any]:
             model = self.model(defense)
             self.progress(f"measuring the sensitivity of {defense} under {attack} on {len(images)} {split} images")
-            sigma = neuron_sensitivity(model, dual_pairs(model, images, self.attacks[attack]), layers)
-            activation = neuron_activation(model, self._inputs(images), layers)
-            return {"sigma": as_lists(sigma), "activation": as_lists(activation)}
+            mine = distributed.share(images)
+            sigma = neuron_sensitivity(model, dual_pairs(model, mine, self.attacks[attack]), layers)
+            activation = neuron_activation(model, self._inputs(mine), layers)
+            return {"sigma": as_lists(of_all(sigma, len(mine))), "activation": as_lists(of_all(activation, len(mine)))}
 
         return self._record("sensitivity", defense, {"attack": attack, "split": split, "n": len(images)}, compute)
 
@@ -293,6 +309,16 @@ class Zoo:
 
     def _inputs(self, split: Split) -> Iterator[Tensor]:
         return (to_float(images) for _, images, _ in batches(split.to(self.device), 250))
+
+
+def shared_accuracy(model: nn.Module, split: Split, attack: Attack | None = None) -> float:
+    """As :func:`snslib.evaluation.accuracy`; each process attacks and judges its part of the images."""
+    return distributed.gather(correct(model, distributed.share(split), attack)).double().mean().item()
+
+
+def of_all(values: dict[str, Tensor], n: int) -> dict[str, Tensor]:
+    """Per layer, the mean over the images of all processes of what was measured on this one's n images."""
+    return {name: distributed.mean(value, n) for name, value in values.items()}
 
 
 def as_lists(values: dict[str, Tensor]) -> dict[str, list[float]]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from snslib import settings
 from snslib.experiment import Experiment
+from snslib.modes import PRECISIONS
 from snslib.sensitivity import top_neurons
 from snslib.zoo import ATTACKS, DEFENSES
 
@@ -63,6 +64,25 @@ def test_only_what_depends_on_a_setting_is_made_again(experiment: Experiment) ->
     assert other._recipe("sns_sen_adv") != experiment._recipe("sns_sen_adv")
     seeded = Experiment(replace(TINY, seed=1), experiment.folder)
     assert all(seeded._recipe(defense) != experiment._recipe(defense) for defense in DEFENSES)
+
+
+def test_precision_is_that_of_training_and_of_its_attacks_only(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def paper_attacks(eps: float, step_size: float, steps: int, precision: str = "float32") -> dict[str, str]:
+        return dict.fromkeys(ATTACKS, precision)
+
+    monkeypatch.setattr("snslib.attacks.paper_attacks", paper_attacks)
+    recipes = []
+    for precision in PRECISIONS:
+        with_precision = Experiment(replace(TINY, precision=precision, pairs="step"), experiment.folder)
+        monkeypatch.setattr(with_precision, "sensitive_neurons", lambda fraction: {})
+        assert with_precision.attacks["pgd"] == "float32"  # of what is measured
+        for defense in ("pat", "sns_sen_adv"):
+            assert with_precision._schedule(defense).precision == precision
+            assert with_precision._objective(defense).attack == precision
+        recipes.append(with_precision._recipe("pat"))
+    assert recipes[0] == experiment._recipe("pat") != recipes[1]
 
 
 def test_the_bottom_of_an_sns_model_is_the_vanilla_one(experiment: Experiment) -> None:

@@ -6,7 +6,7 @@ import torchvision
 from torch import Tensor, nn
 
 from snslib.hooks import record
-from snslib.models import BUILDERS, MEAN, STD, Normalise, build_model
+from snslib.models import BUILDERS, MEAN, STD, Normalise, build_model, split_at
 
 
 def on_meta(name: str, **options: float) -> nn.Module:
@@ -146,6 +146,35 @@ def test_width_scales_the_hidden_channels() -> None:
     assert (convolutions[0].in_channels, model.fc.in_features, model.fc.out_features) == (3, 128, 10)
     narrowest = on_meta("vgg16", width=1e-6)
     assert {conv.out_channels for conv in narrowest.modules() if isinstance(conv, nn.Conv2d)} == {4}
+
+
+@pytest.mark.parametrize(
+    ("name", "first_layer"), [("vgg16", "conv8"), ("vgg16", "fc"), ("alexnet", "fc1"), ("resnet18", "block5")]
+)
+def test_a_split_model_shares_its_layers_and_puts_out_the_same(name: str, first_layer: str) -> None:
+    model, x = build_model(name, width=1 / 16).eval(), torch.rand(2, 3, 32, 32)
+    bottom, top = split_at(model, first_layer)
+    halves = [*bottom.named_children(), *top.named_children()]
+    assert [name for name, _ in halves] == [name for name, _ in model.named_children()]
+    assert all(layer is model.get_submodule(name) for name, layer in halves)
+    assert next(name for name, _ in top.named_children()) == first_layer
+    assert torch.equal(top(bottom(x)), model(x))
+
+
+def test_without_a_first_layer_nothing_is_split_off() -> None:
+    model = build_model("vgg16", width=1 / 16)
+    bottom, top = split_at(model, None)
+    assert top is model
+    assert not list(bottom.children())
+
+
+def test_what_cannot_be_split_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^first_layer: .*conv13.*'conv14'"):
+        split_at(build_model("vgg16", width=1 / 16), "conv14")
+    with pytest.raises(ValueError, match=r"^first_layer: .*'block1.conv1'"):  # a block cannot be entered midway
+        split_at(build_model("resnet18", width=1 / 16), "block1.conv1")
+    with pytest.raises(ValueError, match=r"^model: .*Linear"):
+        split_at(nn.Linear(1, 1), "weight")
 
 
 @pytest.mark.parametrize(

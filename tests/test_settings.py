@@ -1,12 +1,13 @@
 """Parameters as notebooks and shells pass them become settings, or an error that names the parameter."""
 
+import typing
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snslib.settings import PROFILES, from_parameters, parse, read
+from snslib.settings import PROFILES, Settings, from_parameters, parse, read
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**6))
@@ -62,6 +63,12 @@ def test_step_size_follows_eps() -> None:
         assert profile.step_size == pytest.approx(profile.eps / 10)  # section 3.1
 
 
+def test_every_setting_is_explained() -> None:
+    for hint in typing.get_type_hints(Settings, include_extras=True).values():
+        _, about = typing.get_args(hint)
+        assert about
+
+
 def test_another_model_brings_its_own_first_layer() -> None:
     assert from_parameters({"model": "alexnet"}).first_layer == "conv3"
 
@@ -81,6 +88,7 @@ def test_another_model_brings_its_own_first_layer() -> None:
         ("first_layer", "conv14"),
         ("pairs", "once"),
         ("reduction", "max"),
+        ("precision", "float16"),
         ("device", "tpu9"),
         ("lamm", 5),
     ],

@@ -17,7 +17,7 @@ from snslib.data import Dataset, Split, to_float
 from snslib.datasets import load_dataset
 from snslib.models import build_model, conv_bn_relu
 from snslib.objectives import PAT, SNS, Objective, Vanilla
-from snslib.training import Schedule, layers_below, load_tensors, save_tensors, train
+from snslib.training import Schedule, load_tensors, save_tensors, train
 
 
 def small_model(seed: int = 0) -> nn.Module:
@@ -68,7 +68,7 @@ def step(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 def objectives() -> dict[str, Callable[[], Objective]]:
-    omega = {"conv2": torch.tensor([1, 3]), "fc": torch.tensor([0])}
+    omega = {"conv3": torch.tensor([1, 3]), "fc": torch.tensor([0])}  # layers that every schedule here trains
     fixed = to_float(small_data().train.images).flip(3)
     return {
         "vanilla": Vanilla,
@@ -185,17 +185,6 @@ def test_modes_while_training() -> None:
     assert seen == [{"conv1": (False, False), "conv2": (True, True), "conv3": (True, True), "fc": (True, True)}] * 2
 
 
-def test_layers_below() -> None:
-    vgg = build_model("vgg16", width=1 / 16)
-    below = layers_below(vgg, "conv8")
-    convolutions = [f"conv{i}" for i in range(1, 8)]
-    assert [name for name in below if name.startswith("conv")] == convolutions
-    assert below[-1] == "pool3"
-    assert layers_below(vgg, None) == []
-    with pytest.raises(ValueError, match=r"^first_layer: .*conv13.*'conv14'"):
-        layers_below(vgg, "conv14")
-
-
 def test_history_and_progress() -> None:
     lines: list[str] = []
     validated: list[bool] = []
@@ -246,6 +235,23 @@ def test_one_epoch_by_hand() -> None:
     # x is float32 / 255 in the loop
     np.testing.assert_allclose([entry["loss"] for entry in history], losses, rtol=1e-6)
     np.testing.assert_allclose(model[1].weight.detach().numpy(), weight, rtol=1e-5, atol=1e-7)
+
+
+def test_bfloat16_trains_float32_weights_to_losses_close_to_float32() -> None:
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        model = small_model()
+        seen: list[torch.dtype] = []
+        handle = model.conv2[0].register_forward_hook(lambda _, inputs, output, seen=seen: seen.append(output.dtype))
+        before = fingerprint(model)
+        history = quietly(model, schedule=replace(SCHEDULE, precision=precision))
+        handle.remove()
+        assert fingerprint(model) != before
+        assert {str(dtype).removeprefix("torch.") for dtype in seen} == {precision}
+        assert {value.dtype for value in model.state_dict().values()} == {torch.float32, torch.int64}
+        losses[precision] = [loss for entry in history for loss in entry["steps"]["loss"]]
+    assert losses["bfloat16"] != losses["float32"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.05)  # 8 bits, over six steps
 
 
 # --- what goes wrong ---
@@ -317,6 +323,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
         ({"lr": float("inf")}, "lr"),
         ({"momentum": -0.9}, "momentum"),
         ({"weight_decay": float("nan")}, "weight_decay"),
+        ({"precision": "float16"}, "precision"),
     ],
 )
 def test_schedule_errors(options: dict[str, float], argument: str) -> None:
@@ -340,25 +347,31 @@ class Watching(SNS):
         return super().__call__(model, x, x_adv, y)
 
 
-def test_pairs_belong_together_and_are_augmented_alike() -> None:
-    """x' is half of x: still so for every pixel after cropping and mirroring, if both moved alike."""
-    data = small_data()
-    pairs = to_float(data.train.images) / 2
-    objective = Watching({"conv1": torch.tensor([0])}, 1.0, adversarial=False, pairs=pairs)
-    quietly(small_model(), objective)
-    assert len(objective.seen) == 3 * (40 // 16)
-    moved = 0
+def test_fixed_pairs_belong_together_and_are_not_augmented() -> None:
+    """x' is half of x: so for every pixel of every image, which comes as it is and with its label, once per epoch."""
+    data = small_data(48)
     originals = to_float(data.train.images)
-    for x, x_adv, y in objective.seen:
+    objective = Watching({"conv1": torch.tensor([0])}, 1.0, adversarial=False, pairs=originals / 2)
+    train(small_model(), data, objective, SCHEDULE, progress=lambda line: None)
+    assert len(objective.seen) == 3 * (48 // 16)
+    orders = []
+    for start in (0, 3, 6):
+        x, x_adv, y = (torch.cat(parts) for parts in zip(*objective.seen[start : start + 3], strict=True))
         assert torch.equal(x_adv, x / 2)
-        for image, label in zip(x, y, strict=True):
-            matches = (originals == image).flatten(1).all(1)
-            moved += not matches.any()
-            assert not matches.any() or data.train.labels[matches.nonzero()[0, 0]] == label
-    epochs = [torch.cat([x for x, _, _ in objective.seen[start : start + 2]]) for start in (0, 2, 4)]
-    assert not torch.equal(epochs[0], epochs[1])  # each epoch in another order
-    assert not torch.equal(epochs[1], epochs[2])
-    assert moved > 48  # of 96: most were cropped or mirrored
+        places = [int((originals == image).flatten(1).all(1).nonzero()[0, 0]) for image in x]
+        assert sorted(places) == list(range(48))
+        assert torch.equal(y, data.train.labels[places])
+        orders.append(places)
+    assert orders[0] != orders[1] != orders[2]  # each epoch in another order
+
+
+def test_images_are_augmented_without_fixed_pairs() -> None:
+    objective = Watching({"conv1": torch.tensor([0])}, 1.0, adversarial=False, source="step", attack=step)
+    quietly(small_model(), objective)
+    originals = to_float(small_data().train.images)
+    moved = [not (originals == image).flatten(1).all(1).any() for x, _, _ in objective.seen for image in x]
+    assert len(moved) == 96
+    assert sum(moved) > 48  # most were cropped or mirrored
 
 
 def counting() -> tuple[Attack, list[Tensor]]:

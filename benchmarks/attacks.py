@@ -1,0 +1,121 @@
+"""Attacks: images per second of snslib, other libraries, and the attack written plainly. Results are compared first."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from setting import model_and_images
+from timing import interleaved, row
+from torch import Tensor, nn
+
+import snslib as sns
+
+EPS, STEP_SIZE, STEPS = 8 / 255, 0.8 / 255, 10
+Attack = Callable[[], Tensor]
+
+
+def measure(device: str, quick: bool) -> list[dict[str, Any]]:
+    """One row per width, attack and library; "faster" is against the attack written plainly."""
+    rows = []
+    for width, n, rounds in ((1 / 16, 8, 1),) if quick else ((1 / 4, 128, 7), (1.0, 128 if device != "cpu" else 32, 5)):
+        model, x, y = model_and_images("vgg16", width, n, device)
+        for attack in ("PGD-10", "MI-FGSM-10", "FGSM"):
+            candidates = _candidates(attack, model, x, y)
+            results = {name: run() for name, run in candidates.items()}
+            seconds = interleaved(candidates, rounds, device)
+            for name, result in results.items():
+                same = ((result - results["plain loop"]).abs() < 1e-5).double().mean().item()
+                about = {"width": width, "images": n, "attack": attack, "library": name, "same_pixels": round(same, 4)}
+                rows.append(row(seconds[name], seconds["plain loop"], **about))
+                rows[-1]["images_per_second"] = round(n / rows[-1]["seconds"], 1)
+                print(rows[-1], flush=True)
+    return rows
+
+
+def _candidates(attack: str, model: nn.Module, x: Tensor, y: Tensor) -> dict[str, Attack]:
+    def ours(model: nn.Module, precision: str) -> Attack:
+        return {
+            "PGD-10": lambda: sns.pgd(model, x, y, EPS, STEP_SIZE, STEPS, precision=precision),
+            "MI-FGSM-10": lambda: sns.mi_fgsm(model, x, y, EPS, STEP_SIZE, STEPS, precision=precision),
+            "FGSM": lambda: sns.fgsm(model, x, y, EPS, precision=precision),
+        }[attack]
+
+    candidates = {
+        "plain loop": lambda: plain(attack, model, x, y),
+        "snslib": ours(model, "float32"),
+        "snslib, bfloat16": ours(model, "bfloat16"),
+    }
+    if x.is_cuda:
+        compiled = cast(nn.Module, torch.compile(model, mode="reduce-overhead"))
+        candidates["snslib, compiled"] = ours(compiled, "float32")
+        candidates["snslib, bfloat16, compiled"] = ours(compiled, "bfloat16")
+    for library, make in {"torchattacks": _torchattacks, "foolbox": _foolbox, "art": _art}.items():
+        try:
+            importlib.import_module(library)
+        except ImportError as error:
+            print(f"{library} is left out: {error}", flush=True)
+            continue
+        if run := make(attack, model, x, y):
+            candidates[library] = run
+    return candidates
+
+
+def plain(attack: str, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """The attack as a tutorial writes it."""
+    steps, step_size = (1, EPS) if attack == "FGSM" else (STEPS, STEP_SIZE)
+    x_adv, direction = x.clone(), torch.zeros_like(x)
+    for _ in range(steps):
+        x_adv.requires_grad_(True)
+        loss = F.cross_entropy(model(x_adv), y, reduction="sum")
+        gradient = torch.autograd.grad(loss, x_adv)[0]
+        if attack == "MI-FGSM-10":
+            direction = direction + gradient / gradient.abs().sum(dim=(1, 2, 3), keepdim=True)
+            gradient = direction
+        x_adv = x_adv.detach() + step_size * gradient.sign()
+        x_adv = torch.min(torch.max(x_adv, x - EPS), x + EPS).clamp(0, 1)
+    return x_adv
+
+
+def _torchattacks(attack: str, model: nn.Module, x: Tensor, y: Tensor) -> Attack:
+    import torchattacks
+
+    run = {
+        "PGD-10": lambda: torchattacks.PGD(model, EPS, STEP_SIZE, STEPS, random_start=False),
+        "MI-FGSM-10": lambda: torchattacks.MIFGSM(model, EPS, STEP_SIZE, STEPS, decay=1.0),
+        "FGSM": lambda: torchattacks.FGSM(model, EPS),
+    }[attack]()
+    return lambda: run(x, y)
+
+
+def _foolbox(attack: str, model: nn.Module, x: Tensor, y: Tensor) -> Attack | None:
+    import foolbox
+
+    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device=x.device)
+    if attack == "MI-FGSM-10":
+        return None  # foolbox accumulates signs: another attack
+    run = (
+        foolbox.attacks.LinfPGD(abs_stepsize=STEP_SIZE, steps=STEPS, random_start=False)
+        if attack == "PGD-10"
+        else foolbox.attacks.FGSM()
+    )
+    return lambda: run(wrapped, x, y, epsilons=EPS)[1]
+
+
+def _art(attack: str, model: nn.Module, x: Tensor, y: Tensor) -> Attack:
+    from art.attacks.evasion import FastGradientMethod, MomentumIterativeMethod, ProjectedGradientDescentPyTorch
+    from art.estimators.classification import PyTorchClassifier
+
+    kind = "gpu" if x.is_cuda else "cpu"
+    summed = nn.CrossEntropyLoss(reduction="sum")
+    estimator = PyTorchClassifier(model, summed, tuple(x.shape[1:]), 10, clip_values=(0, 1), device_type=kind)
+    common: dict[str, Any] = {"eps": EPS, "batch_size": len(x)}
+    iterative = {"eps_step": STEP_SIZE, "max_iter": STEPS, "verbose": False}
+    run = {
+        "PGD-10": lambda: ProjectedGradientDescentPyTorch(estimator, **common, **iterative, num_random_init=0),
+        "MI-FGSM-10": lambda: MomentumIterativeMethod(estimator, **common, **iterative, decay=1.0),
+        "FGSM": lambda: FastGradientMethod(estimator, **common),
+    }[attack]()
+    images, labels = x.cpu().numpy(), F.one_hot(y, 10).cpu().numpy()
+    return lambda: torch.from_numpy(run.generate(images, labels)).to(x.device)

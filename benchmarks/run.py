@@ -1,0 +1,57 @@
+"""Measure the speed of everything and write it to results/speed_<device>.json, section by section.
+
+    python benchmarks/run.py [--device cuda] [--only attacks kernels] [--quick]
+
+Other libraries are compared with where they can be imported: make bench installs them. --quick runs everything once at
+a toy size, to see that it works, and writes nothing.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import attacks
+import growth
+import kernels
+import passes
+import sensitivity
+import sns_epoch
+import threads
+import torch
+
+from snslib import cache
+
+RESULTS = Path(__file__).parent.parent / "results"
+SECTIONS = {
+    "attacks": attacks,
+    "sensitivity": sensitivity,
+    "sns_epoch": sns_epoch,
+    "kernels": kernels,
+    "passes": passes,
+    "growth": growth,
+    "threads": threads,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", default=default, help=f"cpu or cuda (default here: {default})")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="sections to measure")
+    parser.add_argument("--quick", action="store_true", help="a toy run that writes nothing")
+    options = parser.parse_args()
+    path = RESULTS / f"speed_{options.device.partition(':')[0]}.json"
+    for name in options.only:
+        print(f"== {name}", flush=True)
+        began = time.perf_counter()
+        rows = SECTIONS[name].measure(options.device, options.quick)
+        if rows and not options.quick:
+            record = json.loads(path.read_text()) if path.exists() else {}
+            about = {"seconds": round(time.perf_counter() - began), **cache.provenance(options.device)}
+            cache.write_json(path, record | {name: about | {"rows": rows}})
+            print(f"written to {path}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""``python -m snslib``: train a model, judge it, or measure its neurons, in one process or in those of torchrun."""
+
+import argparse
+import sys
+import typing
+from collections.abc import Collection, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from snslib import cache, distributed, settings
+from snslib.experiment import Experiment
+from snslib.sensitivity import top_neurons
+from snslib.settings import Settings
+from snslib.zoo import ATTACKS, DEFENSES
+
+PROGRAM = "python -m snslib"
+SPLITS = ("test", "train")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, or 2 after a ValueError, which is told in one line on stderr."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        options = vars(_parser(arguments).parse_args(arguments))
+        with distributed.process_group(options["device"]):
+            first = distributed.rank() == 0
+            run = settings.from_parameters({field.name: options[field.name] for field in fields(Settings)})
+            experiment = Experiment(run, options["out"], _progress if first else _nothing)
+            lines = COMMANDS[options["command"]][1](experiment, options)
+            if first:
+                print("\n".join(lines))
+    except ValueError as error:
+        print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def train(experiment: Experiment, options: dict[str, Any]) -> list[str]:
+    """Where the model is; trained first where it is not there."""
+    experiment.model(options["defense"])
+    return [str(experiment.model_path(options["defense"]))]
+
+
+def evaluate(experiment: Experiment, options: dict[str, Any]) -> list[str]:
+    """Accuracy in percent, clean and under the four attacks, and where the record is."""
+    record = experiment.accuracy(options["defense"])
+    table = [f"{name:<8} {100 * share:6.2f} %" for name, share in record["result"].items()]
+    return [*table, _path(experiment, record)]
+
+
+def sensitivity(experiment: Experiment, options: dict[str, Any]) -> list[str]:
+    """Per layer the mean sensitivity and the sensitive neurons, the most sensitive first, and where the record is."""
+    record = experiment.sensitivity(options["defense"], options["attack"], options["split"])
+    sigma = {layer: torch.tensor(values) for layer, values in record["result"]["sigma"].items()}
+    omega = top_neurons(sigma, fraction=experiment.settings.fraction)
+    width = max(map(len, sigma))
+    lines = [f"{'layer':<{width}}     mean  sensitive neurons"]
+    for layer, values in sigma.items():
+        lines.append(f"{layer:<{width}} {values.mean():8.4g}  {' '.join(map(str, omega[layer].tolist()))}")
+    return [*lines, _path(experiment, record)]
+
+
+COMMANDS = {
+    "train": ("train a model, or find it, and print where it is", train),
+    "evaluate": ("print a model's accuracy on test images, clean and under the four attacks", evaluate),
+    "sensitivity": ("print how sensitive a model's neurons are, and which are the most sensitive", sensitivity),
+}
+
+
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(PROGRAM, description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    profile = _profile(arguments)
+    shown = dict(settings.table(profile))
+    for name, (about, _) in COMMANDS.items():
+        command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
+        _add_choice(command, "defense", DEFENSES, "sns_sen_adv", "of the model, which is trained where it is missing")
+        if name == "sensitivity":
+            _add_choice(command, "attack", ATTACKS, "pgd", "that moves the neurons")
+            _add_choice(command, "split", SPLITS, "test", "images, of which train are those that select the neurons")
+        out = f"where models and records are kept ({cache.default_folder()})"
+        command.add_argument("--out", type=Path, metavar="FOLDER", help=out)
+        group = command.add_argument_group("settings", f"In brackets: as the profile {profile.profile} has them.")
+        for field, hint in typing.get_type_hints(Settings, include_extras=True).items():
+            kind, text = typing.get_args(hint)
+            metavar = {int: "N", float: "NUMBER", str: "NAME"}[next(iter(typing.get_args(kind)), kind)]
+            default = "" if getattr(profile, field) is None else f" ({shown[field]})"
+            group.add_argument(_option(field), metavar=metavar, help=text + default)
+    return parser
+
+
+def _add_choice(
+    command: argparse.ArgumentParser, name: str, known: Collection[str], default: str, text: str
+) -> None:
+    about = f"{', '.join(known)}: {text} ({default})"
+    command.add_argument(_option(name), metavar="NAME", choices=list(known), default=default, help=about)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _profile(arguments: list[str]) -> Settings:
+    """The profile that the arguments ask for, whose values --help shows; digits where there is none of that name."""
+    early = argparse.ArgumentParser(PROGRAM, add_help=False, allow_abbrev=False)
+    early.add_argument("--profile")
+    early.add_argument("--dataset")
+    asked, _ = early.parse_known_args(arguments)
+    return settings.PROFILES.get(asked.profile or asked.dataset, settings.PROFILES["digits"])
+
+
+def _path(experiment: Experiment, record: dict[str, Any]) -> str:
+    return str(cache.record_path(experiment.folder, record["what"], record["config"]))
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _nothing(line: str) -> None:
+    """What the other processes tell of their progress."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""The benchmarks run, and check that what they compare is equal, at a toy size; nothing is timed here."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_a_toy_run_of_every_section_in_one_process() -> None:
+    before = {path: path.stat().st_mtime_ns for path in (ROOT / "results").iterdir()}
+    sections = ["attacks", "sensitivity", "sns_epoch", "kernels", "passes"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "run.py", "--device", "cpu", "--quick", "--only", *sections],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    rows: dict[str, list[dict[str, object]]] = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("== "):
+            section = rows.setdefault(line.removeprefix("== "), [])
+        elif line.startswith("{"):
+            section.append(ast.literal_eval(line))
+    assert list(rows) == sections
+    ours = [row for row in rows["attacks"] if row["library"] == "snslib"]
+    assert {row["attack"] for row in ours} == {"PGD-10", "MI-FGSM-10", "FGSM"}
+    assert all(row["same_pixels"] > 0.99 for row in ours)
+    for name, key in {"sensitivity": "how", "sns_epoch": "how", "kernels": "how"}.items():
+        assert any("snslib" in str(row[key]) for row in rows[name])
+    assert sum(row["chosen"] is True for row in rows["passes"]) == 2  # one way per precision
+    assert {path: path.stat().st_mtime_ns for path in (ROOT / "results").iterdir()} == before

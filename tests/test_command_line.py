@@ -1,0 +1,138 @@
+"""The commands train, judge and measure; their options are the fields of Settings."""
+
+import re
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+import torch
+
+from snslib import settings
+from snslib.__main__ import main
+from snslib.experiment import Experiment
+from snslib.zoo import ATTACKS, DEFENSES
+
+SMALL = "--width 1/16 --vanilla-epochs 1 --epochs 1 --steps 1 --n-pairs 40 --n-test 20 --batch-size 128 --device cpu"
+COMMANDS = ("train", "evaluate", "sensitivity")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("out")
+
+
+@pytest.fixture(scope="module")
+def experiment(folder: Path) -> Experiment:
+    """What the commands with the options SMALL work on."""
+    words = SMALL.split()
+    asked = dict(zip((w.removeprefix("--").replace("-", "_") for w in words[::2]), words[1::2], strict=True))
+    return Experiment(settings.from_parameters(asked), folder, lambda line: None)
+
+
+def run(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:
+    """Lines of stdout and stderr of a command that ends well."""
+    assert main([*command.split(), *SMALL.split(), "--out", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    return out.splitlines(), err.splitlines()
+
+
+def test_train_prints_where_the_model_is(
+    folder: Path, experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, err = run("train --defense sns_sen_cls", folder, capsys)
+    assert out == [str(experiment.model_path("sns_sen_cls"))]
+    assert Path(out[0]).is_file()
+    assert any(line.startswith("epoch 1/1: loss ") for line in err)
+    assert run("train --defense sns_sen_cls", folder, capsys) == (out, [])  # found again
+
+
+def test_evaluate_prints_the_table_and_the_record(
+    folder: Path, experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    *table, path = run("evaluate --defense vanilla", folder, capsys)[0]
+    shares = experiment.accuracy("vanilla")["result"]
+    assert [line.split() for line in table] == [[name, f"{100 * share:.2f}", "%"] for name, share in shares.items()]
+    assert list(shares) == ["clean", *ATTACKS]
+    assert Path(path).is_file()
+    assert Path(path).name.startswith("accuracy-")
+
+
+def test_sensitivity_prints_layers_and_neurons(
+    folder: Path, experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "sensitivity --defense vanilla --attack fgsm --split train --fraction 0.5"
+    header, *lines, path = run(command, folder, capsys)[0]
+    assert header.split() == ["layer", "mean", "sensitive", "neurons"]
+    sigma = experiment.sensitivity("vanilla", "fgsm", "train")["result"]["sigma"]
+    assert [line.split()[0] for line in lines] == list(sigma)
+    for line, values in zip(lines, sigma.values(), strict=True):
+        _, mean, *neurons = line.split()
+        assert float(mean) == pytest.approx(sum(values) / len(values), rel=1e-3)
+        order = torch.tensor(values).sort(descending=True, stable=True).indices.tolist()
+        assert [int(neuron) for neuron in neurons] == order[: len(values) // 2]
+    assert Path(path).is_file()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_explains_every_setting_with_the_profiles_value(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit) as end:
+        main([command, "--profile", "cifar10", "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    shown = dict(settings.table(settings.PROFILES["cifar10"]))
+    for field, hint in typing.get_type_hints(settings.Settings, include_extras=True).items():
+        about = re.escape(typing.get_args(hint)[1])
+        default = "" if getattr(settings.PROFILES["cifar10"], field) is None else rf" \({re.escape(shown[field])}\)"
+        assert re.search(rf"--{field.replace('_', '-')} \w+ +{about}{default}\n", text), field
+    assert all(defense in text for defense in DEFENSES)
+
+
+def test_profiles_are_all_named_by_the_help() -> None:
+    about = typing.get_type_hints(settings.Settings, include_extras=True)["profile"].__metadata__[0]
+    assert all(profile in about for profile in settings.PROFILES)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ("--lam five", "lam: expected a number such as 5.0 or 8/255, got 'five'"),
+        ("--profile digit", "profile: expected one of digits, "),
+        ("--eps -1", "eps: expected a finite number >= 0, got -1"),
+        ("--precision float16", "precision: expected one of float32, bfloat16, got 'float16'"),
+        ("--n-test 0", "n_test: expected an integer >= 1, got 0"),
+    ],
+)
+def test_a_bad_value_is_one_line_and_status_2(
+    options: str, error: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *options.split(), "--out", str(folder)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"python -m snslib: {error}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("options", ["", "fit", "train --defense pta", "train --lamda 5", "train --vanilla-e 3"])
+def test_what_is_no_option_is_status_2(options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(options.split())
+    assert end.value.code == 2
+    assert "usage: python -m snslib" in capsys.readouterr().err
+
+
+def test_it_runs_alone_and_under_torchrun_to_the_same_files(folder: Path, tmp_path: Path) -> None:
+    arguments = ["-m", "snslib", "evaluate", "--defense", "vanilla", *SMALL.split(), "--out"]
+    alone = subprocess.run([sys.executable, *arguments, str(folder)], capture_output=True, text=True, check=True)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    two = subprocess.run([*torchrun, *arguments, str(tmp_path)], capture_output=True, text=True, check=True)
+    for out in (alone, two):
+        assert [line.split()[0] for line in out.stdout.splitlines()[:-1]] == ["clean", *ATTACKS]  # told once
+    assert Path(two.stdout.splitlines()[-1]).name == Path(alone.stdout.splitlines()[-1]).name
+    models = [[path.name for path in (where / "models").glob("vanilla-*")] for where in (folder, tmp_path)]
+    assert models[0] == models[1]
+    assert two.stderr.count("training vanilla") == 1
