@@ -46,7 +46,8 @@ def measure(device: str, quick: bool) -> list[dict[str, Any]]:
                     chosen.add(way)
         seconds = interleaved(ways, 1 if quick else 5, device)
         for way, run in ways.items():
-            cosine = F.cosine_similarity(run().flatten(), ways["plain"]().flatten(), dim=0).item()
+            this, plain = (gradient_of().double().flatten() for gradient_of in (run, ways["plain"]))
+            cosine = F.cosine_similarity(this, plain, dim=0).item()
             about = {"model": name, "width": width, "images": n, "side": side, "way": way, "chosen": way in chosen}
             rows.append(row(seconds[way], seconds["plain"], **about, cosine=round(cosine, 6)))
             print(rows[-1], flush=True)

@@ -8,31 +8,53 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from setting import model_and_images
 
 import snslib as sns
 
-SPIN = {"as it comes": None, "GOMP_SPINCOUNT=10000": "10000"}
+SPIN = ("as it comes", "10000", "1000")
+BUSY = [sys.executable, "-c", "while True: pass"]
+BESIDE = {  # what else runs, and how many of it
+    "nothing": ([], 0),
+    "one busy core": (BUSY, 1),
+    "two busy cores": (BUSY, 2),
+    "the same": ([sys.executable, __file__, "100000"], 1),
+}
 
 
 def measure(device: str, quick: bool) -> list[dict[str, Any]]:
-    """Seconds per batch of PGD-10 on digits' VGG-16, alone and beside a second process that does the same."""
+    """Seconds per batch of PGD-10 on digits' VGG-16, alone and beside other programs."""
     if device != "cpu":
         return []
     rows = []
-    for beside in (0, 1):
-        for setting, spin in SPIN.items():
+    for beside, (command, count) in BESIDE.items():
+        for spin in SPIN:
             environment = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}
-            if spin is not None:
+            if spin.isdigit():
                 environment["GOMP_SPINCOUNT"] = spin
-            command = [sys.executable, __file__, "2" if quick else "20"]
-            runs = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(1 + beside)]
-            seconds = [float(run.communicate()[0]) for run in runs]
-            rows.append({"beside": beside, "setting": setting, "seconds": round(max(seconds), 4)})
+            with running(command, count, environment):
+                run = [sys.executable, __file__, "2" if quick else "20"]
+                seconds = float(subprocess.run(run, env=environment, check=True, stdout=subprocess.PIPE).stdout)
+            rows.append({"beside": beside, "spin": spin, "seconds": round(seconds, 4)})
             print(rows[-1], flush=True)
     return rows
+
+
+@contextmanager
+def running(command: list[str], count: int, environment: dict[str, str]) -> Iterator[None]:
+    """So many processes of a command, killed at the end."""
+    others = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(count)]
+    try:
+        if others:
+            time.sleep(5)  # until they have started
+        yield
+    finally:
+        for other in others:
+            other.kill()
 
 
 def one_process(batches: int) -> float:

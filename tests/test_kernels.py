@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -14,6 +14,15 @@ from torch import Tensor
 
 from snslib import kernels
 from snslib.kernels import cpu, reference
+
+
+@pytest.fixture(autouse=True, scope="module", params=[cpu.BLOCK, 4], ids=["as it is", "small blocks"])
+def block(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What is no larger than a block takes another path on the CPU: every test sees both."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu, "BLOCK", request.param)
+        yield
+
 
 # --- channel_l1 ---
 

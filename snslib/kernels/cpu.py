@@ -1,7 +1,7 @@
 """The operations on the CPU, where temporaries as large as the activations cost more than the arithmetic.
 
-Both go through the batch in blocks that stay in the cache; the steps of the attacks are too small a part of their
-time to need more than the reference.
+Both go through the batch in blocks that stay in the cache; what is no larger than a block goes through the reference.
+The steps of the attacks are too small a part of their time to need more than that.
 """
 
 from collections.abc import Iterator
@@ -9,13 +9,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from snslib.kernels.reference import channel_weight
+from snslib.kernels import reference
 
 BLOCK = 2**18  # elements at a time: 1 MiB of float32, within a core's L2 cache
 
 
 def channel_l1(a: Tensor, b: Tensor, index: Tensor | None = None) -> Tensor:
     """See :func:`snslib.kernels.reference.channel_l1`."""
+    if a.numel() <= BLOCK:
+        return reference.channel_l1(a, b, index)
     wide = torch.promote_types(a.dtype, torch.float32)
     chosen = index if _worth_selecting(a, index) else None
     total = torch.zeros(a.shape[1] if chosen is None else len(chosen), dtype=wide)
@@ -32,7 +34,9 @@ def channel_l1(a: Tensor, b: Tensor, index: Tensor | None = None) -> Tensor:
 
 def channel_l1_backward(upstream: Tensor, a: Tensor, b: Tensor, index: Tensor | None = None) -> Tensor:
     """See :func:`snslib.kernels.reference.channel_l1_backward`."""
-    weight = channel_weight(upstream, index, a.shape[1]).to(a.dtype)
+    if a.numel() <= BLOCK:
+        return reference.channel_l1_backward(upstream, a, b, index)
+    weight = reference.channel_weight(upstream, index, a.shape[1]).to(a.dtype)
     chosen = index if _worth_selecting(a, index) else None
     if chosen is not None:
         weight = weight.index_select(0, chosen)
