@@ -17,7 +17,7 @@ OUT = Path(__file__).parent.parent / "results" / "digits_defaults.json"
 RATES = {  # defense: its setting and the values tried
     "vanilla": ("vanilla_lr", (0.015, 0.05, 0.15)),
     "pat": ("pat_lr", (0.015, 0.05, 0.15)),
-    "sns_sen_adv": ("lr", (0.003, 0.01, 0.03)),
+    "sns_sen_adv": ("lr", (0.001, 0.003, 0.01)),
 }
 SEEDS = (0, 1)
 
