@@ -4,13 +4,14 @@ Each function takes the device's name to the rows of one section of its record, 
 """
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -33,7 +34,7 @@ def attacks(records: Mapping[str, Rows]) -> Figure:
         axes[0].set(ylabel=device)
         axes[0].set_yticks(range(len(libraries)), libraries)
         axes[0].invert_yaxis()
-    grid[0, 0].legend(fontsize="small", loc="lower right")
+    fig.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     plt.close(fig)
     return fig
 
@@ -69,10 +70,18 @@ def sensitivity(records: Mapping[str, Rows]) -> Figure:
                 pair[1].plot(x, memory, marker=marker)
             pair[0].set(xlabel=what, ylim=(0, None), title=f"time\n({value:,} {fixed})")
             pair[1].set(xlabel=what, yscale="log", title=f"peak memory, MiB\n({value:,} {fixed})")
+            _plain_numbers(pair[1])
         axes[0].set_ylabel(f"{device}: multiple of\ntwo forward passes")
     fig.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
     plt.close(fig)
     return fig
+
+
+def _plain_numbers(ax: Axes) -> None:
+    """Label a logarithmic y axis 1, 2, 5, 10, 20, ..."""
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(ScalarFormatter())
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def growth(records: Mapping[str, Rows]) -> Figure:
@@ -88,11 +97,13 @@ def growth(records: Mapping[str, Rows]) -> Figure:
             unit, scale = ("ms", 1000) if line[0]["per"].startswith("image") else ("s", 1)
             values = [row["value"] for row in line]
             ax.plot(values, [scale * row["seconds"] for row in line], marker="o")
-            ax.set(xlabel=what, ylabel=f"{unit} per {line[0]['per']}", xscale="log", ylim=(0, None))
+            ax.set(xlabel=what, ylabel=f"{unit} per {line[0]['per']}", xscale="log")
             if what == "width":
                 ax.set(yscale="log")
-                ax.yaxis.set_major_formatter(ScalarFormatter())
-            ax.set_xticks(values, [f"{value:g}" for value in values])
+                _plain_numbers(ax)
+            else:
+                ax.set_ylim(0, 1.1 * max(scale * row["seconds"] for row in line))
+            ax.set_xticks(values, [str(Fraction(value)) for value in values])
             ax.xaxis.set_minor_locator(NullLocator())
     plt.close(fig)
     return fig
