@@ -25,8 +25,9 @@ def measure(device: str, quick: bool) -> list[dict[str, Any]]:
     rows = []
     for width, n, rounds in ((1 / 16, 8, 1),) if quick else ((1 / 4, 128, 7), (1.0, 128 if device != "cpu" else 32, 5)):
         model, x, y = model_and_images("vgg16", width, n, device)
+        compiled = cast(nn.Module, torch.compile(model, mode="reduce-overhead")) if x.is_cuda else None
         for attack in ("PGD-10", "MI-FGSM-10", "FGSM"):
-            candidates = _candidates(attack, model, x, y)
+            candidates = _candidates(attack, model, compiled, x, y)
             results = {name: run() for name, run in candidates.items()}
             seconds = interleaved(candidates, rounds, device)
             reached = {name: _loss(model, result, y) for name, result in results.items()}
@@ -47,7 +48,7 @@ def _loss(model: nn.Module, x: Tensor, y: Tensor) -> float:
     return F.cross_entropy(model(x), y).item()
 
 
-def _candidates(attack: str, model: nn.Module, x: Tensor, y: Tensor) -> dict[str, Attack]:
+def _candidates(attack: str, model: nn.Module, compiled: nn.Module | None, x: Tensor, y: Tensor) -> dict[str, Attack]:
     def ours(model: nn.Module, precision: str) -> Attack:
         return {
             "PGD-10": lambda: sns.pgd(model, x, y, EPS, STEP_SIZE, STEPS, precision=precision),
@@ -60,8 +61,7 @@ def _candidates(attack: str, model: nn.Module, x: Tensor, y: Tensor) -> dict[str
         "snslib": ours(model, "float32"),
         "snslib, bfloat16": ours(model, "bfloat16"),
     }
-    if x.is_cuda:
-        compiled = cast(nn.Module, torch.compile(model, mode="reduce-overhead"))
+    if compiled is not None:
         candidates["snslib, compiled"] = ours(compiled, "float32")
         candidates["snslib, bfloat16, compiled"] = ours(compiled, "bfloat16")
     for library, make in {"torchattacks": _torchattacks, "foolbox": _foolbox, "art": _art}.items():
