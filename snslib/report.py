@@ -39,7 +39,7 @@ def markdown_table(
     align = align or "l" + "r" * (len(header) - 1)
     lines = [header, [signs[letter] for letter in align], *rows]
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return Markdown(f"```{{table}} {caption}\n:name: {name}\n\n{body}\n```")
+    return Markdown(f"~~~{{table}} {caption}\n:name: {name}\n\n{body}\n~~~")  # tildes: a caption may hold `code`
 
 
 def settings_table(settings: Settings) -> Markdown:

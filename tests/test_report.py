@@ -22,7 +22,7 @@ def cells(line: str) -> list[str]:
 
 def test_a_table_is_numbered_and_aligned() -> None:
     lines = report.markdown_table(["a", "b"], [["x", "1"]], "What it is.", "tbl-x").data.splitlines()
-    assert lines[:2] == ["```{table} What it is.", ":name: tbl-x"]
+    assert lines[:2] == ["~~~{table} What it is.", ":name: tbl-x"]
     assert lines[3:6] == ["| a | b |", "| :-- | --: |", "| x | 1 |"]
 
 
