@@ -39,13 +39,15 @@ def folded(model: nn.Module) -> Iterator[None]:
 
     In eval mode BatchNorm is a factor and a shift per channel, which the convolution's weights can carry: same result
     up to rounding, one pass over the activations less each way. Left as they are: pairs whose convolution or BatchNorm
-    somebody has hooked, pairs outside of a Sequential, and models that torch.compile has compiled.
+    somebody has hooked, pairs outside of a Sequential, a Sequential with a forward of its own (one within another of
+    these contexts has it already), and models that torch.compile has compiled.
     """
     with ExitStack() as stack:
         modules = list(model.modules())
         compiled = any(hasattr(m, "_orig_mod") or m._compiled_call_impl is not None for m in modules)
         for module in modules:
-            if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward and not compiled:
+            own = type(module).forward is not nn.Sequential.forward or "forward" in module.__dict__
+            if isinstance(module, nn.Sequential) and not own and not compiled:
                 steps = _folded_steps(list(module))
                 if len(steps) < len(module):
                     module.forward = partial(_in_turn, steps)  # type: ignore[method-assign]  # on this instance only

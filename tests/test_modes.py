@@ -127,6 +127,28 @@ def test_folded_ends_with_the_context() -> None:
         torch.testing.assert_close(model(x), expected)
 
 
+def test_folded_twice_is_folded_until_the_outer_context_ends() -> None:
+    model = with_statistics(build_model("vgg16", width=1 / 16), torch.float32)
+    with folded(model):
+        with frozen(model):
+            assert "forward" in model.conv1.__dict__
+        assert "forward" in model.conv1.__dict__
+    assert "forward" not in model.conv1.__dict__
+
+
+def test_folded_leaves_a_forward_that_somebody_has_set() -> None:
+    model = with_statistics(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
+    x = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+
+    def own(x: Tensor) -> Tensor:
+        return model[0](x)
+
+    model.forward = own  # type: ignore[method-assign]
+    with folded(model):
+        assert torch.equal(model(x), own(x))
+    assert model.forward is own
+
+
 def test_compiled_models_are_attacked_as_they_are() -> None:
     """torch.compile sees the unfolded network, compiles it once for all steps and calls, and gives the same result."""
     model = with_statistics(build_model("vgg16", width=1 / 16), torch.float32)
