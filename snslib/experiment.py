@@ -9,6 +9,7 @@ from snslib import attacks
 from snslib.data import Split
 from snslib.evaluation import accuracy, predicted
 from snslib.hooks import suppress
+from snslib.modes import images_at_once
 from snslib.sensitivity import dual_pairs, important_neurons, neuron_sensitivity, top_neurons
 from snslib.zoo import Zoo, as_lists, shared_accuracy
 
@@ -163,12 +164,12 @@ class Experiment(Zoo):
                 for name in layers:
                     result["sensitive"][name].append(omega[name].tolist())
                 x, x_adv = (torch.cat(side) for side in zip(*pairs, strict=True))
-                reached = (predicted(model, x_adv.split(250)) == target).to(x.device)
+                reached = (predicted(model, x_adv.split(images_at_once(x.device))) == target).to(x.device)
                 for which, (some, some_adv) in {"reached": (x[reached], x_adv[reached]), "all": (x, x_adv)}.items():
                     sets: dict[str, list[int]] = {"sensitive": [], "important": []}
                     if len(some) > 0:
-                        halves = zip(some.split(250), some_adv.split(250), strict=True)
-                        sets["sensitive"] = top_neurons(neuron_sensitivity(model, halves, [layer]), k=k)[layer].tolist()
+                        sigma_of_some = neuron_sensitivity(model, [(some, some_adv)], [layer])
+                        sets["sensitive"] = top_neurons(sigma_of_some, k=k)[layer].tolist()
                         sets["important"] = important_neurons(model, some_adv, target, layer, k, k).tolist()
                     for name, neurons in sets.items():
                         result["penultimate"][which][name].append(neurons)

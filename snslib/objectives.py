@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snslib import checks, distributed
+from snslib import checks
 from snslib.attacks import Attack
 from snslib.data import Split
 from snslib.hooks import record
 from snslib.losses import adversarial_loss, sns_loss
-from snslib.sensitivity import dual_pairs
+from snslib.modes import device_of
+from snslib.sensitivity import adversarial_images
 
 PAIRS = ("fixed", "epoch", "step")
 
@@ -106,8 +106,7 @@ class SNS:
         """Make the dual pairs anew where they are the epoch's; ValueError where there is not one x' per image."""
         if self.source == "epoch":
             assert self.attack is not None
-            made = [x_adv for _, x_adv in dual_pairs(model, distributed.share(train), self.attack)]
-            self.pairs = distributed.gather(torch.cat(made))
+            self.pairs = adversarial_images(model, train, self.attack).to(device_of(model))
         if self.pairs is not None and len(self.pairs) != len(train):
             raise ValueError(f"pairs: expected x' of each of the {len(train)} training images, got {len(self.pairs)}")
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from snslib import checks, kernels
+from snslib import checks, distributed, kernels
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
 from snslib.hooks import on_output, record
@@ -34,6 +34,12 @@ def dual_pairs(
     for _, images, y in batches(split.to(device), batch_size or images_at_once(device)):
         x = to_float(images)
         yield x, attack(model, x, y)
+
+
+def adversarial_images(model: nn.Module, split: Split, attack: Attack) -> Tensor:
+    """x' of every image of a split, in its order, float (N, 3, H, W) on the CPU; each process makes its part."""
+    made = [x_adv.cpu() for _, x_adv in dual_pairs(model, distributed.share(split), attack)]
+    return distributed.gather(torch.cat(made))
 
 
 def neuron_sensitivity(

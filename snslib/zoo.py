@@ -16,8 +16,9 @@ from snslib.data import Dataset, Split, batches, hold_out, to_float
 from snslib.datasets import load_dataset
 from snslib.evaluation import correct
 from snslib.models import build_model
+from snslib.modes import images_at_once
 from snslib.objectives import PAT, SNS, Objective, Vanilla
-from snslib.sensitivity import dual_pairs, neuron_activation, neuron_sensitivity, top_neurons
+from snslib.sensitivity import adversarial_images, dual_pairs, neuron_activation, neuron_sensitivity, top_neurons
 from snslib.settings import Settings
 from snslib.training import History, Schedule, load_tensors, save_tensors, train
 
@@ -248,8 +249,7 @@ class Zoo:
         if not distributed.from_first(path.exists):
             self.progress(f"making the dual pairs of {len(self.data.train)} training images with PGD")
             model = self.model("vanilla")
-            mine = distributed.share(self.data.train)
-            made = distributed.gather(torch.cat([x.cpu() for _, x in dual_pairs(model, mine, self.attacks["pgd"])]))
+            made = adversarial_images(model, self.data.train, self.attacks["pgd"])
             distributed.from_first(lambda: save_tensors(path, {"x_adv": made}, inputs))
         return distributed.from_first(lambda: load_tensors(path)[0]["x_adv"]).to(self.device)
 
@@ -308,7 +308,8 @@ class Zoo:
         return cache.record(self.folder, what, everything, about, self.device, compute)
 
     def _inputs(self, split: Split) -> Iterator[Tensor]:
-        return (to_float(images) for _, images, _ in batches(split.to(self.device), 250))
+        some = images_at_once(torch.device(self.device))
+        return (to_float(images) for _, images, _ in batches(split.to(self.device), some))
 
 
 def shared_accuracy(model: nn.Module, split: Split, attack: Attack | None = None) -> float:
