@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 # several times as long when other programs want the cores too.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: help setup book test lint bench clean
+.PHONY: help setup book test reproduce lint bench clean
 
 help:
 	@echo "make book     run the notebooks and build the book; make book PROFILE=cifar10 SEED=1 sets their parameters"
 	@echo "make test     run the tests"
+	@echo "make reproduce PROFILE=cifar10-small   train and measure all rows of Table 1 or 2; more: ROWS=pat,alp HOURS=2"
 	@echo "make lint     check style and types"
 	@echo "make bench    measure the speed and record it; make bench DEVICE=cuda on a GPU, ONLY='attacks kernels' parts of it"
 	@echo "make clean    remove the book that was built, and its executed notebooks"
@@ -32,6 +33,12 @@ book: setup
 	@echo
 	@echo "The book is at file://$(CURDIR)/book/_build/html/index.html"
 	@echo "or, after $(BIN)/python -m http.server --directory book/_build/html, at http://localhost:8000"
+
+# Every variable of the command line but PYTHON is an option of the command.
+lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
+reproduce: setup
+	$(BIN)/python -m snslib reproduce $(foreach v,$(filter-out PYTHON=%,$(MAKEOVERRIDES)),\
+		--$(call lower,$(firstword $(subst =, ,$(v)))) $(lastword $(subst =, ,$(v))))
 
 test: setup
 	$(BIN)/pytest

@@ -3,8 +3,9 @@
 from snslib.attacks import fgsm, least_likely_class, mi_fgsm, paper_attacks, pgd, step_ll
 from snslib.datasets import load_dataset
 from snslib.hooks import record, suppress
-from snslib.losses import adversarial_loss, sns_loss
+from snslib.losses import adversarial_loss, logit_pairing, sns_loss
 from snslib.models import build_model
+from snslib.published import load_pretrained
 from snslib.sensitivity import (
     average_jaccard,
     chance_jaccard,
@@ -29,6 +30,8 @@ __all__ = [
     "jaccard",
     "least_likely_class",
     "load_dataset",
+    "load_pretrained",
+    "logit_pairing",
     "mi_fgsm",
     "neuron_sensitivity",
     "paper_attacks",

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from snslib import cache, distributed, settings
+from snslib import cache, distributed, published, reproduction, settings
 from snslib.experiment import Experiment
 from snslib.sensitivity import top_neurons
 from snslib.settings import Settings
@@ -63,9 +63,18 @@ def sensitivity(experiment: Experiment, options: dict[str, Any]) -> list[str]:
     return [*lines, _path(experiment, record)]
 
 
+def reproduce(experiment: Experiment, options: dict[str, Any]) -> list[str]:
+    """Where the rows are; each is trained, published and measured first where that is missing."""
+    rows = options["rows"].split(",") if options["rows"] else list(reproduction.ROWS)
+    hours = float("inf") if options["hours"] is None else settings.parse("hours", options["hours"], float)
+    reproduction.reproduce(experiment.settings, experiment.folder, rows, hours, experiment.progress)
+    return [str(published.RESULTS / reproduction.folder_of(experiment.settings))]
+
+
 COMMANDS = {
     "train": ("train a model, or find it, and print where it is", train),
     "evaluate": ("print a model's accuracy on test images, clean and under the four attacks", evaluate),
+    "reproduce": ("train and measure every row of Table 1 or 2 with its controls, into results/", reproduce),
     "sensitivity": ("print how sensitive a model's neurons are, and which are the most sensitive", sensitivity),
 }
 
@@ -77,7 +86,12 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     shown = dict(settings.table(profile))
     for name, (about, _) in COMMANDS.items():
         command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
-        _add_choice(command, "defense", DEFENSES, "sns_sen_adv", "of the model, which is trained where it is missing")
+        if name == "reproduce":
+            command.add_argument("--rows", metavar="NAME,...", help=f"of {', '.join(reproduction.ROWS)} (all)")
+            command.add_argument("--hours", metavar="NUMBER", help="begin nothing after so many")
+        else:
+            text = "of the model, which is trained where it is missing"
+            _add_choice(command, "defense", DEFENSES, "sns_sen_adv", text)
         if name == "sensitivity":
             _add_choice(command, "attack", ATTACKS, "pgd", "that moves the neurons")
             _add_choice(command, "split", SPLITS, "test", "images, of which train are those that select the neurons")
@@ -86,7 +100,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         group = command.add_argument_group("settings", f"In brackets: as the profile {profile.profile} has them.")
         for field, hint in typing.get_type_hints(Settings, include_extras=True).items():
             kind, text = typing.get_args(hint)
-            metavar = {int: "N", float: "NUMBER", str: "NAME"}[next(iter(typing.get_args(kind)), kind)]
+            metavar = {bool: "BOOL", int: "N", float: "NUMBER", str: "NAME"}[next(iter(typing.get_args(kind)), kind)]
             default = "" if getattr(profile, field) is None else f" ({shown[field]})"
             group.add_argument(_option(field), metavar=metavar, help=text + default)
     return parser

@@ -54,21 +54,25 @@ class Experiment(Zoo):
         inputs = {"n": len(self.test), "source": self._recipe("vanilla")}
         return self._record("accuracy-on-fixed", defense, inputs, compute)
 
-    def strong_accuracy(self, defense: str, steps: int = 50, restarts: int = 1) -> dict[str, Any]:
-        """Accuracy under a stronger PGD: more steps of eps / 4 from random starts.
+    def strong_accuracy(
+        self, defense: str, steps: int = 50, restarts: int = 1, n: int | None = None
+    ) -> dict[str, Any]:
+        """Accuracy under a stronger PGD: more steps of eps / 4 from random starts, on the first n test images or all.
 
         Result: the share of images still right.
         """
         s = self.settings
-
-        def strong(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-            generator = torch.Generator().manual_seed(s.seed)
-            return attacks.pgd(model, x, y, s.eps, s.eps / 4, steps, True, restarts, generator=generator)
+        images = self.test.take(n)
 
         def compute() -> float:
-            return accuracy(self.model(defense), self.test, strong)
+            generator = torch.Generator().manual_seed(s.seed)
 
-        inputs = {"n": len(self.test), "steps": steps, "restarts": restarts}
+            def strong(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+                return attacks.pgd(model, x, y, s.eps, s.eps / 4, steps, True, restarts, generator=generator)
+
+            return accuracy(self.model(defense), images, strong)
+
+        inputs = {"n": len(images), "steps": steps, "restarts": restarts}
         return self._record("strong-accuracy", defense, inputs, compute)
 
     def accuracy_by_eps(self, defense: str, epsilons: list[float]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The loss terms of section 4.2: the SNS loss (Eq. 9) and the adversarial training loss (in Eq. 11)."""
+"""The loss terms of section 4.2 and C.1: SNS loss (Eq. 9), adversarial training loss (in Eq. 11), logit pairing."""
 
 from collections.abc import Mapping
 
@@ -63,3 +63,15 @@ def adversarial_loss(logits: Tensor, logits_adv: Tensor, y: Tensor) -> Tensor:
         y: int64 (N,).
     """
     return (F.cross_entropy(logits, y) + F.cross_entropy(logits_adv, y)) / 2
+
+
+def logit_pairing(logits: Tensor, logits_adv: Tensor) -> Tensor:
+    """ALP's pairing term (Kannan et al. 2018, C.1): the mean over images and classes of the squared difference.
+
+    C.1 says "L_2 loss"; this is the mean squared error, as usual under that name. A sum over classes instead would be
+    as many times larger as there are classes.
+
+    Args:
+        logits, logits_adv: (N, K).
+    """
+    return F.mse_loss(logits_adv, logits)

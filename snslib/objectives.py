@@ -6,18 +6,19 @@ what they read for x and x'. Where ``pairs`` is None the loop passes None for x'
 examples makes them from the current model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from snslib import checks
-from snslib.attacks import Attack
+from snslib.attacks import Attack, step_ll
 from snslib.data import Split
 from snslib.hooks import record
-from snslib.losses import adversarial_loss, sns_loss
+from snslib.losses import adversarial_loss, logit_pairing, sns_loss
 from snslib.modes import device_of
 from snslib.sensitivity import adversarial_images
 
@@ -70,6 +71,64 @@ class PAT:
         self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         x_adv = self.attack(model, x, y)
+        loss = adversarial_loss(model(x), model(x_adv), y)
+        return loss, {"adv": loss}
+
+
+@dataclass
+class ALP:
+    """Adversarial logit pairing (Kannan et al. 2018) as in C.1: the loss of PAT plus half the logits' distance."""
+
+    attack: Attack
+    weight: float = 0.5
+    pairs: None = None
+
+    def start_epoch(self, model: nn.Module, train: Split) -> None:
+        """Nothing to prepare."""
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        x_adv = self.attack(model, x, y)
+        logits, logits_adv = model(x), model(x_adv)
+        loss, pairing = adversarial_loss(logits, logits_adv, y), logit_pairing(logits, logits_adv)
+        return loss + self.weight * pairing, {"adv": loss, "pairing": pairing}
+
+
+@dataclass
+class EAT:
+    """Ensemble adversarial training (Tramer et al. 2018) as in C.1: Step-LL on a model drawn anew for each batch.
+
+    With equal chances it is one of the static ``sources`` or the current model. Without sources this is NAT, naive
+    adversarial training (Kurakin et al. 2017). Each image has a radius of its own, |N(0, eps)| truncated to
+    [0, 2 eps]: with eps = 8 that is C.1's |N(0, 8)| in [0, 16]. Clean images and x' are mixed 1 to 1.
+
+    Args:
+        eps: the standard deviation of the radius, in [0, 1] pixel space, > 0.
+        sources: the static models, trained before; on the model's device.
+        precision: of the networks' passes in the attack.
+    """
+
+    eps: float
+    sources: Sequence[nn.Module] = field(default=(), repr=False)
+    precision: str = "float32"
+    pairs: None = None
+
+    def __post_init__(self) -> None:
+        if not self.eps > 0:
+            raise ValueError(f"eps: expected a number > 0, got {self.eps!r}")
+
+    def start_epoch(self, model: nn.Module, train: Split) -> None:
+        """Nothing to prepare."""
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        attacked = [*self.sources, model][int(torch.randint(len(self.sources) + 1, ()))]
+        radius = torch.nn.init.trunc_normal_(torch.empty(len(x), 1, 1, 1), 0, self.eps, -2 * self.eps, 2 * self.eps)
+        radius = radius.abs_().to(x)
+        farthest = step_ll(attacked, x, 2 * self.eps, self.precision)
+        x_adv = torch.clamp(farthest, x - radius, x + radius)  # as a step of that length, and still in [0, 1]
         loss = adversarial_loss(model(x), model(x_adv), y)
         return loss, {"adv": loss}
 

@@ -21,7 +21,8 @@ class Settings:
     """
 
     profile: Annotated[
-        str, "what the rest starts from: digits, cifar10, cifar10-resnet18, tiny-imagenet or imagenet-200"
+        str,
+        "what the rest starts from: digits, cifar10, cifar10-small, cifar10-resnet18, tiny-imagenet or imagenet-200",
     ]
     dataset: Annotated[str, "digits, cifar10, tiny-imagenet or folder:PATH"]
     model: Annotated[str, "vgg16, alexnet, resnet18 or googlenet"]
@@ -29,12 +30,13 @@ class Settings:
     eps: Annotated[float, "radius of the attacks, l-infinity in [0, 1] pixel space; 8/255 is understood"]
     vanilla_epochs: Annotated[int, "epochs of vanilla training"]
     vanilla_lr: Annotated[float, "peak learning rate of vanilla training"]
-    pat_epochs: Annotated[int, "epochs of adversarial training with PGD"]
-    pat_lr: Annotated[float, "peak learning rate of adversarial training with PGD"]
+    pat_epochs: Annotated[int, "epochs of adversarial training: NAT, EAT, PAT and ALP alike"]
+    pat_lr: Annotated[float, "peak learning rate of adversarial training"]
+    source_epochs: Annotated[int, "epochs of vanilla training of each static model that EAT attacks"]
     epochs: Annotated[int, "epochs of SNS training, which starts from the vanilla model"]
     lr: Annotated[float, "peak learning rate of SNS training"]
     lam: Annotated[float, "lambda of Eq. 10 and 11, the weight of the SNS loss"]
-    first_layer: Annotated[str, "lowest layer that SNS stabilises and trains"]
+    first_layer: Annotated[str, "lowest layer that SNS stabilises, and the lowest it trains unless train_all"]
     validation: Annotated[int, "training images held out"]
     n_pairs: Annotated[int, "training images from which the sensitive neurons are selected"]
     n_test: Annotated[int, "test images on which accuracy and sensitivity are measured"]
@@ -45,6 +47,7 @@ class Settings:
     pairs: Annotated[
         str, "where SNS takes x' from: fixed (made once on the vanilla model), epoch or step (from the current model)"
     ] = "fixed"
+    train_all: Annotated[bool, "whether SNS trains the layers below first_layer too: true or false"] = False
     reduction: Annotated[str, "the reading of Eq. 9's norm: mean, space_mean or sum"] = "mean"
     image_size: Annotated[int | None, "side in pixels, for folders of images of different sizes"] = None
     seed: Annotated[int, "decides initialisation, shuffling and augmentation"] = 0
@@ -54,7 +57,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("eps", "vanilla_lr", "pat_lr", "lr", "lam"):
             checks.not_negative(name, getattr(self, name))
-        for name in ("vanilla_epochs", "pat_epochs", "epochs", "n_test", "steps"):
+        for name in ("vanilla_epochs", "pat_epochs", "source_epochs", "epochs", "n_test", "steps"):
             checks.at_least(name, getattr(self, name), 1)
         for name in ("n_pairs", "batch_size"):
             checks.at_least(name, getattr(self, name), 2)
@@ -97,6 +100,7 @@ DIGITS = Settings(
     vanilla_lr=0.015,
     pat_epochs=10,
     pat_lr=0.05,
+    source_epochs=4,
     epochs=3,
     lr=0.001,
     lam=5.0,
@@ -116,6 +120,7 @@ CIFAR10 = replace(
     vanilla_lr=0.1,
     pat_epochs=30,
     pat_lr=0.1,
+    source_epochs=30,
     epochs=4,
     lr=0.01,
     validation=1000,
@@ -124,12 +129,22 @@ CIFAR10 = replace(
     batch_size=128,
     step_size=None,
 )
+CIFAR10_SMALL = replace(  # what a CPU trains in hours: the rows that results/ holds
+    CIFAR10,
+    profile="cifar10-small",
+    width=1 / 4,
+    vanilla_epochs=20,
+    pat_epochs=8,
+    source_epochs=5,
+    precision="bfloat16",
+)
 TINY_IMAGENET = replace(
     CIFAR10, profile="tiny-imagenet", dataset="tiny-imagenet", model="alexnet", lam=6.0, first_layer="conv3"
 )
 PROFILES = {
     "digits": DIGITS,
     "cifar10": CIFAR10,
+    "cifar10-small": CIFAR10_SMALL,
     "cifar10-resnet18": replace(CIFAR10, profile="cifar10-resnet18", model="resnet18", first_layer="block5"),
     "tiny-imagenet": TINY_IMAGENET,
     "imagenet-200": replace(

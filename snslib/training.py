@@ -247,14 +247,15 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) 
     os.replace(beside, path)
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what :func:`save_tensors` wrote.
+def load_tensors(path: Path, only_state: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`save_tensors` wrote; with ``only_state`` no tensors, which is quick.
 
     Raises:
         ValueError: the file is damaged.
     """
     try:
         with safe_open(path, "pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()["state"])  # noqa: SIM118
+            wanted = () if only_state else file.keys()
+            return {key: file.get_tensor(key) for key in wanted}, json.loads(file.metadata()["state"])
     except (SafetensorError, TypeError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it, and it is made anew") from error

@@ -10,21 +10,24 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from snslib import attacks, cache, checks, distributed
+from snslib import attacks, cache, checks, distributed, published
 from snslib.attacks import Attack
 from snslib.data import Dataset, Split, batches, hold_out, to_float
 from snslib.datasets import load_dataset
 from snslib.evaluation import correct
 from snslib.models import build_model
 from snslib.modes import images_at_once
-from snslib.objectives import PAT, SNS, Objective, Vanilla
+from snslib.objectives import ALP, EAT, PAT, SNS, Objective, Vanilla
 from snslib.sensitivity import adversarial_images, dual_pairs, neuron_activation, neuron_sensitivity, top_neurons
 from snslib.settings import Settings
 from snslib.training import History, Schedule, load_tensors, save_tensors, train
 
 DEFENSES = {  # name: as the paper writes it
     "vanilla": "Vanilla",
+    "nat": "NAT",
+    "eat": "EAT",
     "pat": "PAT",
+    "alp": "ALP",
     "sns_sen_cls": r"$\mathrm{SNS}_{sen}^{cls}$",
     "sns_all_cls": r"$\mathrm{SNS}_{all}^{cls}$",
     "sns_sen_adv": r"$\mathrm{SNS}_{sen}^{adv}$",
@@ -35,6 +38,8 @@ ATTACKS = {  # name: as the paper writes it, in the order of Table 1
     "pgd": "PGD",
     "fgsm": "FGSM",
 }
+SOURCES = {"alexnet": ("alexnet", "resnet18")}  # whose adversarial examples EAT trains on, besides its own (C.1) ...
+OTHER_SOURCES = ("googlenet", "resnet18")  # ... GoogLeNet with BatchNorm in the place of Inception-v2
 N_VALIDATE = 500  # validation images judged after each epoch, at most
 
 # What a trained model depends on, besides its settings, and a measurement besides its model.
@@ -128,8 +133,13 @@ class Zoo:
         return model.eval()
 
     def model_path(self, defense: str) -> Path:
-        """Where the model trained with a defense is kept, whether it is there yet or not."""
-        return self.folder / "models" / f"{defense}-{cache.key(self._recipe(defense))}.safetensors"
+        """Where the model trained with a defense is kept, whether it is there yet or not.
+
+        That is ``results/`` where a model of this configuration is published.
+        """
+        recipe = self._recipe(defense)
+        found = published.find_model(self.data.name, recipe)
+        return found or self.folder / "models" / f"{defense}-{cache.key(recipe)}.safetensors"
 
     def history(self, defense: str) -> History:
         """Per epoch of the model's training: losses, accuracy on validation images, seconds (see training.train)."""
@@ -153,16 +163,32 @@ class Zoo:
         }
         if defense != "vanilla":
             recipe["attack"] = self._attack_key
+        if defense == "eat":
+            recipe["sources"] = [source._recipe("vanilla") for source in self._sources()]
         if defense.startswith("sns"):
-            recipe["vanilla"] = cache.key(self._recipe("vanilla"))
+            recipe["vanilla"] = self._recipe("vanilla")
             recipe["sns"] = {
                 "lam": s.lam,
                 "fraction": self._fraction(defense),
                 "pairs": s.pairs,
                 "reduction": s.reduction,
                 "n_pairs": s.n_pairs,
+                "layers": self.stabilised_layers,
             }
         return recipe
+
+    def _sources(self) -> list["Zoo"]:
+        """The zoos whose vanilla models are EAT's static ones; see SOURCES."""
+        zoos = []
+        for name in SOURCES.get(self.settings.model, OTHER_SOURCES):
+            zoo = self
+            if name != self.settings.model:
+                s = self.settings
+                of_source = replace(s, model=name, first_layer="conv1", vanilla_epochs=s.source_epochs)
+                zoo = Zoo(of_source, self.folder, self.progress)
+                zoo.data = self.data
+            zoos.append(zoo)
+        return zoos
 
     @property
     def _attack_key(self) -> dict[str, Any]:
@@ -180,10 +206,10 @@ class Zoo:
         common: dict[str, Any] = {"batch_size": s.batch_size, "seed": s.seed, "precision": s.precision}
         if defense == "vanilla":
             return Schedule(s.vanilla_epochs, s.vanilla_lr, **common)
-        if defense == "pat":
+        if defense in ("nat", "eat", "pat", "alp"):
             return Schedule(s.pat_epochs, s.pat_lr, **common)
         if defense in DEFENSES:
-            return Schedule(s.epochs, s.lr, first_layer=s.first_layer, **common)
+            return Schedule(s.epochs, s.lr, first_layer=None if s.train_all else s.first_layer, **common)
         raise ValueError(f"defense: expected one of {', '.join(DEFENSES)}, got {defense!r}")
 
     def _fraction(self, defense: str) -> float:
@@ -194,8 +220,11 @@ class Zoo:
         while_training = attacks.paper_attacks(s.eps, cast(float, s.step_size), s.steps, s.precision)["pgd"]
         if defense == "vanilla":
             return Vanilla()
-        if defense == "pat":
-            return PAT(while_training)
+        if defense in ("nat", "eat"):
+            sources = [zoo.model("vanilla") for zoo in self._sources()] if defense == "eat" else []
+            return EAT(s.eps, sources, s.precision)
+        if defense in ("pat", "alp"):
+            return {"pat": PAT, "alp": ALP}[defense](while_training)
         fixed = s.pairs == "fixed"
         return SNS(
             omega=self.sensitive_neurons(self._fraction(defense)),
@@ -305,7 +334,8 @@ class Zoo:
             "seed": s.seed,
             "data": {"name": self.data.name, "origin": self.data.origin, "official": self.data.official},
         }
-        return cache.record(self.folder, what, everything, about, self.device, compute)
+        found = distributed.from_first(lambda: published.find_record(self.data.name, what, everything))
+        return found or cache.record(self.folder, what, everything, about, self.device, compute)
 
     def _inputs(self, split: Split) -> Iterator[Tensor]:
         some = images_at_once(torch.device(self.device))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from snslib.losses import REDUCTIONS, adversarial_loss, sns_loss
+from snslib.losses import REDUCTIONS, adversarial_loss, logit_pairing, sns_loss
 
 
 def case() -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
@@ -115,3 +115,8 @@ def test_adversarial_loss_by_hand() -> None:
     y = torch.tensor([0, 1])
     expected = (math.log(4) + math.log(4 / 3)) / 2 / 2 + math.log(2) / 2
     assert adversarial_loss(logits, torch.zeros(2, 2), y).item() == pytest.approx(expected)
+
+
+def test_logit_pairing_is_the_mean_squared_difference() -> None:
+    a, b = torch.tensor([[1.0, 2.0], [0.0, -1.0]]), torch.tensor([[1.0, 0.0], [3.0, -1.0]])
+    assert logit_pairing(a, b).item() == pytest.approx((4 + 9) / 4)

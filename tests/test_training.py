@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from snslib.attacks import Attack, pgd
 from snslib.data import Dataset, Split, to_float
 from snslib.datasets import load_dataset
 from snslib.models import build_model, conv_bn_relu
-from snslib.objectives import PAT, SNS, Objective, Vanilla
+from snslib.objectives import ALP, EAT, PAT, SNS, Objective, Vanilla
 from snslib.training import Schedule, load_tensors, save_tensors, train
 
 
@@ -73,6 +74,9 @@ def objectives() -> dict[str, Callable[[], Objective]]:
     return {
         "vanilla": Vanilla,
         "pat": lambda: PAT(step),
+        "alp": lambda: ALP(step),
+        "nat": lambda: EAT(0.1),
+        "eat": lambda: EAT(0.1, [small_model().eval()]),
         "sns fixed": lambda: SNS(omega, 1.0, adversarial=True, pairs=fixed),
         "sns epoch": lambda: SNS(omega, 1.0, adversarial=False, source="epoch", attack=step),
         "sns step": lambda: SNS(omega, 1.0, adversarial=True, source="step", attack=step),
@@ -461,6 +465,75 @@ def test_pat_by_hand() -> None:
     assert terms.keys() == {"adv"}
     assert torch.equal(asked[0][0], x)
     assert torch.equal(asked[0][1], y)
+
+
+def test_alp_by_hand() -> None:
+    model, x, x_adv, y = hand_case()
+    loss, terms = ALP(lambda model, x, y: x_adv)(model, x, None, y)
+    logits, logits_adv = by_hand(model, x)[1], by_hand(model, x_adv)[1]
+    adversarial = (cross_entropy(logits, y) + cross_entropy(logits_adv, y)) / 2
+    pairing = ((logits - logits_adv) ** 2).sum() / logits.size
+    assert terms["adv"].item() == pytest.approx(adversarial)
+    assert terms["pairing"].item() == pytest.approx(pairing)
+    assert loss.item() == pytest.approx(adversarial + 0.5 * pairing)  # "2 to 1", C.1
+
+
+class Seeing(nn.Module):
+    """Passes on what it is given, and keeps it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.seen: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(x.detach().clone())
+        return self.model(x)
+
+
+def test_nat_by_hand() -> None:
+    """Each image has moved by a radius of its own along the sign of the gradient toward its least likely class."""
+    model, x, _, y = hand_case()
+    seeing = Seeing(model)
+    loss, terms = EAT(eps=0.1)(seeing, x, None, y)
+    x_adv = seeing.seen[-1]  # the last forward pass is that of the adversarial images
+    expected = (cross_entropy(by_hand(model, x)[1], y) + cross_entropy(by_hand(model, x_adv)[1], y)) / 2
+    assert loss.item() == pytest.approx(expected)
+    assert terms.keys() == {"adv"}
+
+    leaf = x.clone().requires_grad_(True)
+    logits = model(leaf)
+    toward = -torch.autograd.grad(F.cross_entropy(logits, logits.argmin(1), reduction="sum"), leaf)[0].sign()
+    radius = (x_adv - x).abs().amax((1, 2, 3), keepdim=True)
+    assert len(radius.unique()) == len(x)
+    assert (radius <= 0.2).all()
+    torch.testing.assert_close(x_adv, (x + radius * toward).clamp(0, 1))
+
+
+def test_radii_are_those_of_the_truncated_normal() -> None:
+    """On grey images, far from 0 and 1, a pixel moves by the radius: |N(0, eps)| given that it is at most 2 eps."""
+    x, y = torch.full((4000, 3, 2, 2), 0.5), torch.zeros(4000, dtype=torch.int64)
+    seeing = Seeing(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)))
+    EAT(eps=0.1)(seeing, x, None, y)
+    radius = (seeing.seen[-1] - x).abs().amax((1, 2, 3))
+    distance = scipy.stats.kstest(radius.numpy(), scipy.stats.truncnorm(0, 2, scale=0.1).cdf)
+    assert distance.pvalue > 0.01
+
+
+def test_eat_draws_its_source_with_equal_chances() -> None:
+    model, x, _, y = hand_case()
+    sources = [Seeing(small_model().double().eval()) for _ in range(2)]
+    objective = EAT(eps=0.1, sources=sources)
+    for _ in range(300):
+        objective(model, x, None, y)
+    drawn = [len(source.seen) / 2 for source in sources]  # the least likely class, then the gradient
+    assert scipy.stats.chisquare([*drawn, 300 - sum(drawn)]).pvalue > 0.01
+    assert all(parameter.grad is None for source in sources for parameter in source.parameters())
+
+
+def test_an_attack_of_no_radius_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^eps: .*0"):
+        EAT(eps=0.0)
 
 
 @pytest.mark.parametrize("source", ["fixed", "step"])

@@ -7,7 +7,7 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 from snslib.zoo import DEFENSES
 
 COLOURS = dict(zip(DEFENSES, sns.color_palette("colorblind"), strict=False))
-MARKERS = dict(zip(DEFENSES, "osD^v", strict=True))
+MARKERS = dict(zip(DEFENSES, "osPD*X^v", strict=True))
 
 
 def use_style() -> None:

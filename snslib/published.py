@@ -1,0 +1,145 @@
+"""Models and records that were made once at paper scale and are kept in the repository's ``results/``.
+
+What the cache holds is found by everything that it depends on, the code included; it is made anew after every change.
+Days of computing are not: what lies in ``results/`` is found by its configuration alone, and says which commit made it.
+A row of a table is a model, ``<data>/<network>-w<width>/<row>.safetensors``, and its measurements, ``<row>.json``.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snslib import cache
+from snslib.models import build_model
+from snslib.training import load_tensors, save_tensors
+
+RESULTS = cache.PROJECT / "results"
+_NOT_CONFIGURATION = ("code", "torch", "crc32")  # crc32: the decoded copies of a data set may differ in a few images
+
+
+def configuration(inputs: Any) -> Any:
+    """What ``inputs`` of a model or record say besides code, version of PyTorch, and copy of the data set."""
+    if isinstance(inputs, dict):
+        return {name: configuration(value) for name, value in inputs.items() if name not in _NOT_CONFIGURATION}
+    return [configuration(value) for value in inputs] if isinstance(inputs, list) else inputs
+
+
+def find_model(data: str, recipe: dict[str, Any]) -> Path | None:
+    """The file of the published model of this configuration, if there is one.
+
+    Args:
+        data: name of the data set.
+        recipe: what the model depends on, as :class:`snslib.zoo.Zoo` writes it.
+    """
+    wanted = cache.key(configuration(recipe))
+    for path in sorted(RESULTS.glob(f"{data}/*/*.safetensors")):
+        if cache.key(configuration(load_tensors(path, only_state=True)[1]["recipe"])) == wanted:
+            return path
+    return None
+
+
+def find_record(data: str, what: str, inputs: dict[str, Any]) -> dict[str, Any] | None:
+    """The published record of a measurement with this configuration, if there is one.
+
+    Args:
+        data: name of the data set.
+        what, inputs: as in :func:`snslib.cache.record`.
+    """
+    wanted = cache.key(configuration(inputs))
+    for path in sorted(RESULTS.glob(f"{data}/*/*.json")):
+        for entry in json.loads(path.read_text())["records"]:
+            if entry["what"] == what and cache.key(configuration(entry["config"])) == wanted:
+                return entry
+    return None
+
+
+def publish_model(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Write a trained model for good: weights in float16, BatchNorm's statistics as they are.
+
+    Args:
+        path: a file of ``results/``.
+        tensors: the model's state_dict.
+        state: JSON-able, with the model's "recipe", the names of its "classes" and its "image_size"; a checksum of the
+            tensors joins it.
+
+    Raises:
+        FileExistsError: there is one already, which is not overwritten; delete it first.
+    """
+    if path.exists():
+        raise FileExistsError(f"{path} is published already and is not overwritten; delete it to make it anew")
+    small = {
+        name: tensor.half() if tensor.is_floating_point() and "running_" not in name else tensor
+        for name, tensor in tensors.items()
+    }
+    save_tensors(path, small, state | {"sha256": _checksum(small)})
+
+
+def publish_record(path: Path, row: str, entry: dict[str, Any]) -> None:
+    """Add a measurement to those of a row; one of the same configuration that is there already stays as it is.
+
+    Args:
+        path: the row's file in ``results/``.
+        row: the row's name.
+        entry: as :func:`snslib.cache.record` returns it.
+    """
+    entries = json.loads(path.read_text())["records"] if path.exists() else []
+    known = {cache.key({"what": e["what"], "config": configuration(e["config"])}) for e in entries}
+    if cache.key({"what": entry["what"], "config": configuration(entry["config"])}) not in known:
+        cache.write_json(path, {"row": row, "records": [*entries, entry]})
+
+
+def records(folder: str, what: str, **config: Any) -> dict[str, dict[str, Any]]:
+    """One published measurement of every row that has it.
+
+    Args:
+        folder: the network and its data set, such as "cifar10/vgg16-w0.25".
+        what: the measurement.
+        config: what its configuration must hold, such as ``split="test"``.
+
+    Returns:
+        Row to record; empty where nothing is published.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((RESULTS / folder).glob("*.json")):
+        row = json.loads(path.read_text())
+        for entry in row["records"]:
+            if entry["what"] == what and all(entry["config"].get(name) == value for name, value in config.items()):
+                found[row["row"]] = entry
+    return found
+
+
+def load_pretrained(name: str, device: torch.device | str = "cpu") -> nn.Module:
+    """A published model, in eval mode.
+
+    Args:
+        name: data set, network and row, such as "cifar10/vgg16-w0.25/pat".
+        device: where to put it.
+
+    Raises:
+        ValueError: no model of that name, with those that there are; or a file that is not what was published.
+    """
+    path = RESULTS / f"{name}.safetensors"
+    if not path.exists():
+        there = [str(file.relative_to(RESULTS).with_suffix("")) for file in sorted(RESULTS.glob("*/*/*.safetensors"))]
+        raise ValueError(
+            f"name: no model {name!r} in {RESULTS}; there are {', '.join(there) or 'none'}"
+            + ("" if RESULTS.exists() else " (they come with a checkout of the repository)")
+        )
+    tensors, state = load_tensors(path)
+    if _checksum(tensors) != state["sha256"]:
+        raise ValueError(f"name: {path} is damaged, its checksum is not the recorded one; get it anew")
+    model = build_model(state["recipe"]["model"], len(state["classes"]), state["recipe"]["width"], state["image_size"])
+    model.load_state_dict(tensors)
+    return model.to(device).eval()
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        values = tensors[name].detach().cpu().contiguous().flatten()
+        digest.update(name.encode() + values.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

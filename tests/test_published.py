@@ -1,0 +1,144 @@
+"""What results/ holds is found by its configuration, is what was trained, and is never overwritten."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import snslib
+from snslib import published, reproduction, settings
+from snslib.experiment import Experiment
+from snslib.reproduction import ROWS, reproduce
+from snslib.training import load_tensors, save_tensors
+from snslib.zoo import DEFENSES
+
+TINY = replace(
+    settings.PROFILES["digits"],
+    width=1 / 16,
+    vanilla_epochs=2,
+    pat_epochs=1,
+    epochs=1,
+    steps=1,
+    n_pairs=40,
+    n_test=20,
+    batch_size=128,
+    device="cpu",
+)
+FOLDER = "digits/vgg16-w0.0625"
+SOME = ["vanilla", "sns_sen_adv", "control_adv_online"]
+
+
+def quick(monkeypatch: pytest.MonkeyPatch, results: Path) -> None:
+    monkeypatch.setattr(published, "RESULTS", results)
+    monkeypatch.setattr(reproduction, "STRONG", {"steps": 2, "restarts": 2, "n": 10})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with some rows; tests that change it take a copy."""
+    root = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        quick(monkeypatch, root / "results")
+        reproduce(TINY, root / "cache", SOME, progress=lambda line: None)
+    return root
+
+
+@pytest.fixture
+def results(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    quick(monkeypatch, made / "results")
+    return made / "results"
+
+
+def test_every_row_has_its_model_and_its_measurements(results: Path) -> None:
+    assert {path.stem for path in (results / FOLDER).glob("*.safetensors")} == set(SOME)
+    for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy", "sensitivity"):
+        assert set(published.records(FOLDER, what)) == set(SOME)
+    assert set(published.records(FOLDER, "sensitivity", split="train")) == {"vanilla"}
+    assert published.records(FOLDER, "strong-accuracy")["vanilla"]["config"]["n"] == 10
+    assert published.records("digits/vgg16-w1", "accuracy") == {}
+
+
+def test_a_row_is_trained_as_it_says(results: Path) -> None:
+    control = published.records(FOLDER, "accuracy")["control_adv_online"]["config"]["trained"]
+    letter = published.records(FOLDER, "accuracy")["sns_sen_adv"]["config"]["trained"]
+    assert (control["sns"]["lam"], control["sns"]["pairs"], control["schedule"]["first_layer"]) == (0.0, "step", None)
+    assert control["schedule"]["lr"] == TINY.pat_lr
+    assert (letter["sns"]["lam"], letter["sns"]["pairs"], letter["schedule"]["first_layer"]) == (5.0, "fixed", "conv8")
+    assert control["vanilla"] == letter["vanilla"] == published.records(FOLDER, "accuracy")["vanilla"]["config"]["trained"]
+
+
+def test_what_is_published_is_found_without_training(results: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    experiment = Experiment(TINY, tmp_path, lines.append)
+    assert experiment.accuracy("sns_sen_adv") == published.records(FOLDER, "accuracy")["sns_sen_adv"]
+    model = experiment.model("sns_sen_adv")
+    assert lines == []
+    assert list(tmp_path.iterdir()) == []
+    share = published.records(FOLDER, "accuracy")["sns_sen_adv"]["result"]["clean"]
+    assert snslib.evaluation.accuracy(model, experiment.test) == share  # measured on the model as it is published
+    loaded = snslib.load_pretrained(f"{FOLDER}/sns_sen_adv")
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), model.parameters(), strict=True))
+    assert not loaded.training
+
+
+def test_another_configuration_is_not_found(results: Path, tmp_path: Path) -> None:
+    for changes in ({"seed": 1}, {"vanilla_epochs": 3}, {"width": 0.125}):
+        other = Experiment(replace(TINY, **changes), tmp_path)
+        assert other.model_path("vanilla").is_relative_to(tmp_path)
+
+
+def test_code_version_and_copy_of_the_data_make_no_difference() -> None:
+    recipe: dict[str, Any] = {"code": "1", "torch": "2", "data": {"name": "x", "crc32": [1]}, "vanilla": {"code": "3"}}
+    other = {"code": "4", "torch": "5", "data": {"name": "x", "crc32": [6]}, "vanilla": {"code": "7"}}
+    assert published.configuration(recipe) == published.configuration(other) == {"data": {"name": "x"}, "vanilla": {}}
+    assert published.configuration({**recipe, "lam": [{"code": 1, "a": 2}]})["lam"] == [{"a": 2}]
+
+
+def test_a_second_run_changes_nothing(results: Path, made: Path) -> None:
+    before = {path: path.read_bytes() for path in (results / FOLDER).iterdir()}
+    lines: list[str] = []
+    reproduce(TINY, made / "another cache", SOME, progress=lines.append)
+    assert {path: path.read_bytes() for path in (results / FOLDER).iterdir()} == before
+    assert all(line.startswith("row ") for line in lines)
+
+
+def test_a_run_out_of_time_begins_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch, tmp_path / "results")
+    lines: list[str] = []
+    reproduce(TINY, tmp_path / "cache", ["vanilla"], hours=0.0, progress=lines.append)
+    assert "goes on from here" in lines[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_configuration_under_the_same_name_is_refused(results: Path, made: Path) -> None:
+    before = (results / FOLDER / "vanilla.safetensors").read_bytes()
+    with pytest.raises(ValueError, match=r"^rows: .*vanilla\.safetensors is published with another configuration"):
+        reproduce(replace(TINY, vanilla_epochs=1), made / "cache", ["vanilla"], progress=lambda line: None)
+    assert (results / FOLDER / "vanilla.safetensors").read_bytes() == before
+
+
+def test_an_unknown_row_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^rows: .*'pta'"):
+        reproduce(TINY, tmp_path, ["pta"])
+
+
+def test_names_that_are_not_there_and_damaged_files_are_told(results: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^name: no model 'digits/pat'.*digits/vgg16-w0\.0625/vanilla"):
+        snslib.load_pretrained("digits/pat")
+    tensors, state = load_tensors(results / FOLDER / "vanilla.safetensors")
+    changed = copy.deepcopy(tensors)
+    changed["fc.bias"][0] += 1
+    save_tensors(results / FOLDER / "changed.safetensors", changed, state)
+    with pytest.raises(ValueError, match=r"^name: .*changed\.safetensors is damaged"):
+        snslib.load_pretrained(f"{FOLDER}/changed")
+    (results / FOLDER / "changed.safetensors").unlink()
+    with pytest.raises(FileExistsError, match="not overwritten"):
+        published.publish_model(results / FOLDER / "vanilla.safetensors", tensors, state)
+
+
+def test_rows_are_named_after_known_defenses() -> None:
+    assert all(row.defense in DEFENSES for row in ROWS.values())
+    assert len({row.label for row in ROWS.values()}) == len(ROWS)
