@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from snslib import attacks
 from snslib.data import Split
-from snslib.evaluation import accuracy, predicted
+from snslib.evaluation import accuracy, correct, predicted
 from snslib.hooks import suppress
 from snslib.modes import images_at_once
 from snslib.sensitivity import dual_pairs, important_neurons, neuron_sensitivity, top_neurons
@@ -59,18 +59,22 @@ class Experiment(Zoo):
     ) -> dict[str, Any]:
         """Accuracy under a stronger PGD: more steps of eps / 4 from random starts, on the first n test images or all.
 
-        Result: the share of images still right.
+        Result: the share of images that are right as they are and after the attack from every start.
         """
         s = self.settings
         images = self.test.take(n)
 
         def compute() -> float:
-            generator = torch.Generator().manual_seed(s.seed)
+            model, generator = self.model(defense), torch.Generator().manual_seed(s.seed)
 
             def strong(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-                return attacks.pgd(model, x, y, s.eps, s.eps / 4, steps, True, restarts, generator=generator)
+                return attacks.pgd(model, x, y, s.eps, s.eps / 4, steps, random_start=True, generator=generator)
 
-            return accuracy(self.model(defense), images, strong)
+            right = correct(model, images)
+            for _ in range(restarts):
+                if right.any():  # an image that has been turned once needs no further attack
+                    right[right.clone()] = correct(model, Split(images.images[right], images.labels[right]), strong)
+            return right.double().mean().item()
 
         inputs = {"n": len(images), "steps": steps, "restarts": restarts}
         return self._record("strong-accuracy", defense, inputs, compute)

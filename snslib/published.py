@@ -89,7 +89,7 @@ def publish_record(path: Path, row: str, entry: dict[str, Any]) -> None:
     entries = json.loads(path.read_text())["records"] if path.exists() else []
     known = {cache.key({"what": e["what"], "config": configuration(e["config"])}) for e in entries}
     if cache.key({"what": entry["what"], "config": configuration(entry["config"])}) not in known:
-        cache.write_json(path, {"row": row, "records": [*entries, entry]})
+        cache.write_json(path, {"row": row, "records": [*entries, entry | {"published": True}]})
 
 
 def records(folder: str, what: str, **config: Any) -> dict[str, dict[str, Any]]:
@@ -110,6 +110,11 @@ def records(folder: str, what: str, **config: Any) -> dict[str, dict[str, Any]]:
             if entry["what"] == what and all(entry["config"].get(name) == value for name, value in config.items()):
                 found[row["row"]] = entry
     return found
+
+
+def folders() -> list[str]:
+    """What there are rows of: networks on their data sets, such as "cifar10/vgg16-w0.25"."""
+    return sorted({str(path.parent.relative_to(RESULTS)) for path in RESULTS.glob("*/*/*.json")})
 
 
 def load_pretrained(name: str, device: torch.device | str = "cpu") -> nn.Module:

@@ -1,11 +1,15 @@
 """Tables and sentences of the book, made from records: what a number is and what it was computed from."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
+import torch
 from IPython.display import Markdown
 from scipy.stats import binomtest
 
+from snslib import published
+from snslib.sensitivity import top_neurons
 from snslib.settings import Settings, table
 from snslib.zoo import ATTACKS, DEFENSES
 
@@ -49,17 +53,19 @@ def settings_table(settings: Settings) -> Markdown:
     return Markdown(f":::{{dropdown}} {title}\n| setting | value |\n| :-- | :-- |\n{body}\n:::")
 
 
-def source(settings: Settings, *records: dict[str, Any]) -> Markdown:
-    """What the numbers above were computed from, in one line under a figure or a table."""
+def source(*records: dict[str, Any]) -> Markdown:
+    """What the numbers above were computed from, in one line under a figure or a table; its data are the first's."""
     first = records[0]
+    trained = first["config"]["trained"]
     n = first["config"].get("n")
     images = f"{n:,} {first['config'].get('split', 'test')} images" if n else ""
     seconds = sum(entry["seconds"] for entry in records)
+    when = "Recorded" if "published" in first else "Computed live"
     parts = [
-        f"Computed live: {first['data']['name']} ({first['data']['origin']})",
-        f"{MODEL_NAMES[settings.model]} at width {settings.width:g}",
+        f"{when}: {first['data']['name']} ({first['data']['origin']})",
+        f"{MODEL_NAMES[trained['model']]} at width {trained['width']:g}",
         images,
-        f"eps {settings.eps * 255:g}/255",
+        f"eps {first['config']['attack']['eps'] * 255:g}/255",
         f"seed {first['seed']}",
         first["device"],
         f"{seconds:.0f} s",
@@ -100,22 +106,85 @@ def beside_paper(
     caption: str,
     name: str,
 ) -> Markdown:
-    """Table 1 or 2 with two lines per defense: this run's accuracy, and the paper's under it.
+    """Table 1 or 2 with two lines per defense: this run's accuracy, and under it the paper's and how far ours is off.
 
     Args:
         paper: defense to column to accuracy in percent, as :mod:`snslib.paper` has it; its order is kept.
         ours: defense to its accuracy record; what is missing is shown as not run.
-        strong: defense to its record of accuracy under a stronger attack.
+        strong: defense to its record of accuracy under a stronger PGD, all with as many steps.
         caption, name: as in :func:`markdown_table`.
     """
     columns = ("clean", *ATTACKS)
     rows = []
     for defense, printed in paper.items():
-        label = DEFENSES.get(defense, defense.upper())
+        theirs = [f"{printed[column]:.2f}" for column in columns]
         if defense in ours:
-            measured = [ours[defense]["result"][column] for column in columns] + [strong[defense]["result"]]
-            rows.append([label, "**ours**", *(f"**{100 * share:.2f}**" for share in measured)])
+            result = {column: 100 * ours[defense]["result"][column] for column in columns}
+            last = percent(strong[defense]["result"])[:-1] if defense in strong else "not run"
+            rows.append([DEFENSES[defense], "**ours**", *(f"**{share:.2f}**" for share in result.values()), last])
+            theirs = [f"{was} ({result[c] - printed[c]:+.1f})" for was, c in zip(theirs, columns, strict=True)]
         else:
-            rows.append([label, "ours", "not run", *[""] * len(columns)])
-        rows.append(["", "paper", *(f"{printed[column]:.2f}" for column in columns), ""])
-    return markdown_table(["model", "", "clean", *ATTACKS.values(), "PGD-50"], rows, caption, name, "llrrrrrr")
+            rows.append([DEFENSES[defense], "ours", "not run", *[""] * len(columns)])
+        rows.append(["", "paper", *theirs, ""])
+    header = ["model", "", "clean", *ATTACKS.values(), strong_name(strong)]
+    return markdown_table(header, rows, caption, name, "llrrrrrr")
+
+
+def strong_name(strong: Mapping[str, dict[str, Any]]) -> str:
+    """What the stronger PGD of some records is called in a table: "PGD-50", "PGD-100 x 5"."""
+    about = next((entry["config"] for entry in strong.values()), {"steps": 50, "restarts": 1})
+    return f"PGD-{about['steps']}" + (f" × {about['restarts']}" if about["restarts"] > 1 else "")
+
+
+def loophole_table(rows: Mapping[str, str], layers: Sequence[str], folder: str, caption: str, name: str) -> Markdown:
+    """What SNS training did to accuracy and to the neurons it stabilised, from published records.
+
+    Args:
+        rows: published row to its label; what is missing is shown as not run.
+        layers: the stabilised layers.
+        folder: such as "cifar10/vgg16-w0.25".
+        caption, name: as in :func:`markdown_table`.
+    """
+    found = {what: published.records(folder, what) for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy")}
+    found["sensitivity"] = published.records(folder, "sensitivity", split="test")
+    selection = published.records(folder, "sensitivity", split="train")["vanilla"]["result"]["sigma"]
+    lines = []
+    for row, label in rows.items():
+        if any(row not in records for records in found.values()):
+            lines.append([label, "not run", *[""] * 6])
+            continue
+        entries = {what: records[row] for what, records in found.items()}
+        fraction = entries["sensitivity"]["config"]["trained"].get("sns", {}).get("fraction", 0.1)
+        omega = top_neurons({layer: torch.tensor(selection[layer]) for layer in layers}, fraction=fraction)
+        state = neurons_state(entries["sensitivity"]["result"], omega)
+        accuracy = entries["accuracy"]["result"]
+        shares = (accuracy["clean"], entries["accuracy-on-fixed"]["result"], accuracy["pgd"])
+        strong = entries["strong-accuracy"]["result"]
+        lines.append([label, *(percent(share)[:-1] for share in (*shares, strong, state["dead"]))])
+        lines[-1] += [f"{state['sigma']:.3g}", f"{state['relative']:.3g}"]
+    strong_column = strong_name(found["strong-accuracy"])
+    header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "sensitivity", "relative"]
+    return markdown_table(header, lines, caption, name)
+
+
+def neurons_state(
+    measured: Mapping[str, Mapping[str, Sequence[float]]], omega: Mapping[str, torch.Tensor]
+) -> dict[str, float]:
+    """How some neurons do, over all layers: see the keys.
+
+    Args:
+        measured: the result of a sensitivity record.
+        omega: layer to the neurons looked at.
+
+    Returns:
+        "dead", the share of them that put out nothing for any image; "sigma", the mean over layers of their mean
+        sensitivity; "relative", the mean over layers of their summed sensitivity over their summed clean output.
+    """
+    sigma = {layer: torch.tensor(measured["sigma"][layer])[neurons] for layer, neurons in omega.items()}
+    output = {layer: torch.tensor(measured["activation"][layer])[neurons] for layer, neurons in omega.items()}
+    relative = [(sigma[layer].sum() / output[layer].sum()).item() for layer in omega if output[layer].sum() > 0]
+    return {
+        "dead": torch.cat([values == 0 for values in output.values()]).double().mean().item(),
+        "sigma": fmean(values.mean().item() for values in sigma.values()),
+        "relative": fmean(relative) if relative else float("nan"),
+    }

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 
 from snslib import settings
+from snslib.attacks import pgd
+from snslib.data import to_float
 from snslib.experiment import Experiment
 from snslib.modes import PRECISIONS
 from snslib.sensitivity import top_neurons
@@ -151,3 +153,17 @@ def test_a_small_folder_of_images_goes_through_the_pipeline(tmp_path: Path) -> N
     experiment = Experiment(settings.from_parameters(asked | short), tmp_path / "cache", lambda line: None)
     assert (len(experiment.data.train), len(experiment.data.validation)) == (32, 8)
     assert set(experiment.accuracy("sns_sen_adv")["result"]) == {"clean", *ATTACKS}
+
+
+def test_a_strong_attack_leaves_what_every_start_leaves(experiment: Experiment) -> None:
+    left = {n: experiment.strong_accuracy("vanilla", steps=2, restarts=n)["result"] for n in (1, 3)}
+    model, test, s = experiment.model("vanilla"), experiment.test, experiment.settings
+    x = to_float(test.images)
+    right = model(x).argmax(1) == test.labels
+    by_hand = x.clone()
+    generator = torch.Generator().manual_seed(s.seed)
+    by_hand[right] = pgd(model, x[right], test.labels[right], s.eps, s.eps / 4, 2, True, generator=generator)
+    right &= model(by_hand).argmax(1) == test.labels
+    assert left[1] == right.double().mean().item()
+    assert left[3] <= left[1]
+    assert experiment.strong_accuracy("vanilla", steps=2, n=5)["config"]["n"] == 5

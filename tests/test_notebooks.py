@@ -15,6 +15,7 @@ SMALL = {
     "steps": 1,
     "vanilla_epochs": 1,
     "pat_epochs": 1,
+    "source_epochs": 1,
     "epochs": 1,
     "n_pairs": 40,
     "n_test": 20,

@@ -62,12 +62,12 @@ def test_every_row_has_its_model_and_its_measurements(results: Path) -> None:
 
 
 def test_a_row_is_trained_as_it_says(results: Path) -> None:
-    control = published.records(FOLDER, "accuracy")["control_adv_online"]["config"]["trained"]
-    letter = published.records(FOLDER, "accuracy")["sns_sen_adv"]["config"]["trained"]
+    trained = {row: entry["config"]["trained"] for row, entry in published.records(FOLDER, "accuracy").items()}
+    control, letter = trained["control_adv_online"], trained["sns_sen_adv"]
     assert (control["sns"]["lam"], control["sns"]["pairs"], control["schedule"]["first_layer"]) == (0.0, "step", None)
     assert control["schedule"]["lr"] == TINY.pat_lr
     assert (letter["sns"]["lam"], letter["sns"]["pairs"], letter["schedule"]["first_layer"]) == (5.0, "fixed", "conv8")
-    assert control["vanilla"] == letter["vanilla"] == published.records(FOLDER, "accuracy")["vanilla"]["config"]["trained"]
+    assert control["vanilla"] == letter["vanilla"] == trained["vanilla"]
 
 
 def test_what_is_published_is_found_without_training(results: Path, tmp_path: Path) -> None:
