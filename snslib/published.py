@@ -60,11 +60,13 @@ def find_record(data: str, what: str, inputs: dict[str, Any]) -> dict[str, Any] 
 def publish_model(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
     """Write a trained model for good: weights in float16, BatchNorm's statistics as they are.
 
+    Of the history, what was written at each step is rounded to four digits, which is all that a curve needs.
+
     Args:
         path: a file of ``results/``.
         tensors: the model's state_dict.
-        state: JSON-able, with the model's "recipe", the names of its "classes" and its "image_size"; a checksum of the
-            tensors joins it.
+        state: JSON-able, with the model's "recipe", its "history", the names of its "classes" and its "image_size"; a
+            checksum of the tensors joins it.
 
     Raises:
         FileExistsError: there is one already, which is not overwritten; delete it first.
@@ -75,7 +77,11 @@ def publish_model(path: Path, tensors: dict[str, Tensor], state: dict[str, Any])
         name: tensor.half() if tensor.is_floating_point() and "running_" not in name else tensor
         for name, tensor in tensors.items()
     }
-    save_tensors(path, small, state | {"sha256": _checksum(small)})
+    history = []
+    for epoch in state["history"]:
+        steps = {term: [float(f"{value:.4g}") for value in values] for term, values in epoch["steps"].items()}
+        history.append(epoch | {"steps": steps})
+    save_tensors(path, small, state | {"history": history, "sha256": _checksum(small)})
 
 
 def publish_record(path: Path, row: str, entry: dict[str, Any]) -> None:
