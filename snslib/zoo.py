@@ -316,7 +316,7 @@ class Zoo:
             activation = neuron_activation(model, self._inputs(mine), layers)
             return {"sigma": as_lists(of_all(sigma, len(mine))), "activation": as_lists(of_all(activation, len(mine)))}
 
-        return self._record("sensitivity", defense, {"attack": attack, "split": split, "n": len(images)}, compute)
+        return self._record("sensitivity", defense, {"under": attack, "split": split, "n": len(images)}, compute)
 
     def _record(
         self, what: str, defense: str, inputs: dict[str, Any], compute: Callable[[], Any]

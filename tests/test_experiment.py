@@ -167,3 +167,12 @@ def test_a_strong_attack_leaves_what_every_start_leaves(experiment: Experiment) 
     assert left[1] == right.double().mean().item()
     assert left[3] <= left[1]
     assert experiment.strong_accuracy("vanilla", steps=2, n=5)["config"]["n"] == 5
+
+
+def test_every_measurement_depends_on_the_attack(experiment: Experiment, folder: Path) -> None:
+    """Also where the model does not, as the vanilla one."""
+    other = Experiment(replace(TINY, eps=16 / 255, step_size=None), folder, progress=lambda line: None)
+    for measured in (Experiment.accuracy, Experiment.sensitivity):
+        configs = [measured(e, "vanilla")["config"] for e in (experiment, other)]
+        assert configs[0]["trained"] == configs[1]["trained"]
+        assert [config["attack"]["eps"] for config in configs] == [TINY.eps, 16 / 255]
