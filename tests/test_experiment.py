@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny import TINY
 
 from snslib import settings
 from snslib.attacks import pgd
@@ -15,19 +16,6 @@ from snslib.experiment import Experiment
 from snslib.modes import PRECISIONS
 from snslib.sensitivity import top_neurons
 from snslib.zoo import ATTACKS, DEFENSES
-
-TINY = replace(
-    settings.PROFILES["digits"],
-    width=1 / 16,
-    vanilla_epochs=2,
-    pat_epochs=1,
-    epochs=1,
-    steps=1,
-    n_pairs=40,
-    n_test=20,
-    batch_size=128,
-    device="cpu",
-)
 
 
 @pytest.fixture(scope="module")

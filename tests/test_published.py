@@ -7,26 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import TINY
 
 import snslib
-from snslib import published, reproduction, settings
+from snslib import published, reproduction
 from snslib.experiment import Experiment
 from snslib.reproduction import ROWS, reproduce
 from snslib.training import load_tensors, save_tensors
 from snslib.zoo import DEFENSES
 
-TINY = replace(
-    settings.PROFILES["digits"],
-    width=1 / 16,
-    vanilla_epochs=2,
-    pat_epochs=1,
-    epochs=1,
-    steps=1,
-    n_pairs=40,
-    n_test=20,
-    batch_size=128,
-    device="cpu",
-)
 FOLDER = "digits/vgg16-w0.0625"
 SOME = ["vanilla", "sns_sen_adv", "control_adv_online"]
 
