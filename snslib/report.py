@@ -147,15 +147,16 @@ def loophole_table(rows: Mapping[str, str], layers: Sequence[str], folder: str, 
     """
     found = {what: published.records(folder, what) for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy")}
     found["sensitivity"] = published.records(folder, "sensitivity", split="test")
-    selection = published.records(folder, "sensitivity", split="train")["vanilla"]["result"]["sigma"]
+    selection = published.records(folder, "sensitivity", split="train").get("vanilla")
     lines = []
     for row, label in rows.items():
-        if any(row not in records for records in found.values()):
+        if selection is None or any(row not in records for records in found.values()):
             lines.append([label, "not run", *[""] * 6])
             continue
         entries = {what: records[row] for what, records in found.items()}
         fraction = entries["sensitivity"]["config"]["trained"].get("sns", {}).get("fraction", 0.1)
-        omega = top_neurons({layer: torch.tensor(selection[layer]) for layer in layers}, fraction=fraction)
+        sigma = {layer: torch.tensor(selection["result"]["sigma"][layer]) for layer in layers}
+        omega = top_neurons(sigma, fraction=fraction)
         state = neurons_state(entries["sensitivity"]["result"], omega)
         accuracy = entries["accuracy"]["result"]
         shares = (accuracy["clean"], entries["accuracy-on-fixed"]["result"], accuracy["pgd"])
