@@ -105,14 +105,16 @@ def beside_paper(
     strong: Mapping[str, dict[str, Any]],
     caption: str,
     name: str,
+    differences: bool = False,
 ) -> Markdown:
-    """Table 1 or 2 with two lines per defense: this run's accuracy, and under it the paper's and how far ours is off.
+    """Table 1 or 2 with two lines per defense: this run's accuracy, and under it the paper's.
 
     Args:
         paper: defense to column to accuracy in percent, as :mod:`snslib.paper` has it; its order is kept.
         ours: defense to its accuracy record; what is missing is shown as not run.
         strong: defense to its record of accuracy under a stronger PGD, all with as many steps.
         caption, name: as in :func:`markdown_table`.
+        differences: say in brackets how far ours is off, which means something on the paper's own data only.
     """
     columns = ("clean", *ATTACKS)
     rows = []
@@ -122,7 +124,8 @@ def beside_paper(
             result = {column: 100 * ours[defense]["result"][column] for column in columns}
             last = percent(strong[defense]["result"])[:-1] if defense in strong else "not run"
             rows.append([DEFENSES[defense], "**ours**", *(f"**{share:.2f}**" for share in result.values()), last])
-            theirs = [f"{was} ({result[c] - printed[c]:+.1f})" for was, c in zip(theirs, columns, strict=True)]
+            if differences:
+                theirs = [f"{was} ({result[c] - printed[c]:+.1f})" for was, c in zip(theirs, columns, strict=True)]
         else:
             rows.append([DEFENSES[defense], "ours", "not run", *[""] * len(columns)])
         rows.append(["", "paper", *theirs, ""])

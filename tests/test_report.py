@@ -37,7 +37,8 @@ def test_the_interval_is_wilsons(right: int, n: int) -> None:
 
 def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
     strong = {"pat": {"result": 0.0625, "config": {"steps": 100, "restarts": 5}}}
-    table = report.beside_paper(paper.table1(), {"pat": record("pat", **RESULT)}, strong, "Caption.", "tbl-1").data
+    ours = {"pat": record("pat", **RESULT)}
+    table = report.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data
     header, _, *rows = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header[-1] == "PGD-100 × 5"
     assert len(rows) == 2 * 8
