@@ -67,8 +67,15 @@ def in_float64() -> nn.Module:
 
 
 def digits(n: int = 96) -> Dataset:
+    """Digits behind noise: where an image is flat, max-pooling ties, and the last bit decides where gradients go."""
     data = load_dataset("digits")
-    return replace(data, train=data.train.take(n), crop_padding=2)
+    generator = torch.Generator().manual_seed(2)
+
+    def noisy(split: Split) -> Split:
+        noise = torch.randint(40, 104, split.images.shape, dtype=torch.uint8, generator=generator)
+        return Split(split.images // 2 + noise, split.labels)
+
+    return replace(data, train=noisy(data.train.take(n)), test=noisy(data.test), crop_padding=0, flip=True)
 
 
 def objectives(model: nn.Module, train_split: Split) -> dict[str, Objective]:

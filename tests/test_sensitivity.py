@@ -156,8 +156,10 @@ def test_many_small_batches_add_up_in_float64() -> None:
 
 
 def test_equal_pairs_are_not_sensitive(net: Net) -> None:
+    """Up to float64's rounding: a convolution may add up in another order elsewhere in the batch."""
     x, _ = pairs_of(3)
-    assert all((value == 0).all() for value in neuron_sensitivity(net.double(), [(x.double(),) * 2], LAYERS).values())
+    for value in neuron_sensitivity(net.double(), [(x.double(),) * 2], LAYERS).values():
+        torch.testing.assert_close(value, torch.zeros_like(value), rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])

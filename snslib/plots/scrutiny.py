@@ -1,0 +1,81 @@
+"""Figures that ask whether robustness is real: attacks side by side, transferred examples, the loss around an image."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from snslib.plots.style import COLOURS, MARKERS
+from snslib.zoo import DEFENSES
+
+
+def growing_radius(epsilons: Sequence[float], accuracy: Mapping[str, Sequence[float]], eps: float) -> Figure:
+    """Accuracy under PGD as its radius grows to 1, one line per model.
+
+    Args:
+        epsilons: radii in (0, 1].
+        accuracy: defense to the share of images still right at each.
+        eps: the radius that the models are judged at, marked by a vertical line.
+    """
+    fig, ax = plt.subplots(figsize=(6.5, 3.2))
+    places = [255 * radius for radius in epsilons]
+    for defense, shares in accuracy.items():
+        heights = [100 * share for share in shares]
+        ax.plot(places, heights, color=COLOURS[defense], marker=MARKERS[defense], label=DEFENSES[defense])
+    ax.axvline(255 * eps, color="0.35", linestyle="--", linewidth=1)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(places, [f"{place:.3g}" for place in places])
+    ax.set(xlabel="radius, in 255ths of the pixel range", ylabel="accuracy under PGD, %", ylim=(-3, 103))
+    ax.legend()
+    plt.close(fig)
+    return fig
+
+
+def transfer_matrix(matrix: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Who is fooled by whose adversarial images: a heat map of accuracy in percent.
+
+    Args:
+        matrix: defense that the images were made on, to defense that judges them, to accuracy in [0, 1].
+    """
+    judges = list(next(iter(matrix.values())))
+    values = 100 * np.array([[row[judge] for judge in judges] for row in matrix.values()])
+    fig, ax = plt.subplots(figsize=(1.6 + 1.1 * len(judges), 0.9 + 0.7 * len(matrix)))
+    sns.heatmap(
+        values,
+        vmin=0,
+        vmax=100,
+        annot=True,
+        fmt=".0f",
+        cmap="cividis",
+        linewidths=1,
+        xticklabels=[DEFENSES[judge] for judge in judges],
+        yticklabels=[DEFENSES[source] for source in matrix],
+        cbar_kws={"label": "accuracy, %"},
+        ax=ax,
+    )
+    ax.set(xlabel="judged by", ylabel="made on")
+    ax.tick_params(axis="both", rotation=0)
+    plt.close(fig)
+    return fig
+
+
+def loss_surfaces(surfaces: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]]) -> Figure:
+    """The loss on a plane through images, one panel per model, each with a scale of its own.
+
+    Args:
+        surfaces: defense to the offsets (P,) in [0, 1] pixel space and the loss (P, P), whose rows go along the sign of
+            the gradient and whose columns go along random signs.
+    """
+    fig, axes = plt.subplots(1, len(surfaces), figsize=(7.5, 3.4), sharey=True, squeeze=False)
+    for ax, (defense, (offsets, loss)) in zip(axes[0], surfaces.items(), strict=True):
+        places = 255 * np.array(offsets)
+        drawn = ax.contourf(places, places, np.array(loss), levels=12, cmap="cividis")
+        fig.colorbar(drawn, ax=ax, label="cross-entropy", format="%.3g")
+        ax.plot(0, 0, "w+", ms=10, mew=2)
+        ax.set(title=DEFENSES[defense], xlabel="along random signs", aspect="equal")
+        ax.grid(False)
+    axes[0, 0].set_ylabel("along the gradient's signs")
+    plt.close(fig)
+    return fig

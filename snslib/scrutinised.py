@@ -1,0 +1,135 @@
+"""The models of one setting under the attacks and checks of :mod:`snslib.scrutiny`, as records."""
+
+import importlib.metadata
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from snslib import cache, scrutiny
+from snslib.data import to_float
+from snslib.evaluation import accuracy
+from snslib.experiment import Experiment
+
+N = 100  # test images that are looked at: AutoAttack makes thousands of attempts on each
+
+
+class Scrutiny(Experiment):
+    """An experiment whose models are asked whether their robustness is real, each time on the first n test images."""
+
+    def pgd_accuracy(self, defense: str, n: int = N) -> dict[str, Any]:
+        """Accuracy under the paper's PGD, on the images on which the others here are measured.
+
+        Result: "clean" and "pgd", the share of images still right.
+        """
+        images = self.test.take(n)
+
+        def compute() -> dict[str, float]:
+            model = self.model(defense)
+            return {"clean": accuracy(model, images), "pgd": accuracy(model, images, self.attacks["pgd"])}
+
+        return self._scrutinise("pgd-accuracy", defense, {"n": len(images)}, compute)
+
+    def strong_pgd(
+        self, defense: str, targeted: bool = False, steps: int = 100, restarts: int = 5, n: int = N
+    ) -> dict[str, Any]:
+        """Accuracy under :func:`snslib.scrutiny.strong_pgd`.
+
+        Result: the share of images that are right after every attempt.
+        """
+        s, images = self.settings, self.test.take(n)
+
+        def compute() -> float:
+            self.progress(f"{'targeted ' if targeted else ''}PGD-{steps} x {restarts} on {defense}")
+            model = self.model(defense)
+            right = scrutiny.strong_pgd(model, images, s.eps, steps, restarts, targeted=targeted, seed=s.seed)
+            return right.double().mean().item()
+
+        inputs = {"n": len(images), "steps": steps, "restarts": restarts, "targeted": targeted}
+        return self._scrutinise("strong-pgd", defense, inputs, compute)
+
+    def autoattack(self, defense: str, n: int = N) -> dict[str, Any]:
+        """Accuracy under :func:`snslib.scrutiny.autoattack`.
+
+        Result: "accuracy", the share of images that are right after its four attacks; "warnings", what AutoAttack has
+        to say about the model.
+        """
+        s, images = self.settings, self.test.take(n)
+
+        def compute() -> dict[str, Any]:
+            self.progress(f"AutoAttack on {defense}")
+            with _warnings_of("auto-attack") as warnings:
+                right = scrutiny.autoattack(self.model(defense), images, s.eps, s.seed)
+            return {"accuracy": right.double().mean().item(), "warnings": sorted(set(warnings))}
+
+        inputs = {"n": len(images), "pyautoattack": importlib.metadata.version("pyautoattack")}
+        return self._scrutinise("autoattack", defense, inputs, compute)
+
+    def sanity_checks(self, defense: str, source: str, n: int = N) -> dict[str, Any]:
+        """The signs of masked gradients, with transferred examples from another of the models.
+
+        Result: as :func:`snslib.scrutiny.sanity_checks` returns it.
+        """
+        s, images = self.settings, self.test.take(n)
+
+        def compute() -> dict[str, Any]:
+            model, other = self.model(defense), self.model(source)
+            return scrutiny.sanity_checks(model, images, s.eps, other, seed=s.seed)
+
+        inputs = {"n": len(images), "source": self._recipe(source)}
+        return self._scrutinise("sanity-checks", defense, inputs, compute)
+
+    def transfer_matrix(self, defenses: Sequence[str], n: int = N) -> dict[str, Any]:
+        """Accuracy of each model on images that the paper's PGD made on each.
+
+        Result: as :func:`snslib.scrutiny.transfer_matrix` returns it.
+        """
+        images = self.test.take(n)
+
+        def compute() -> dict[str, dict[str, float]]:
+            models = {defense: self.model(defense) for defense in defenses}
+            return scrutiny.transfer_matrix(models, images, self.attacks["pgd"])
+
+        inputs = {"n": len(images), "models": {defense: self._recipe(defense) for defense in defenses}}
+        return self._scrutinise("transfer-matrix", defenses[0], inputs, compute)
+
+    def loss_surface(self, defense: str, points: int = 21, n: int = 20) -> dict[str, Any]:
+        """The loss around the images, averaged over them.
+
+        Result: "offsets" and "loss", as :func:`snslib.scrutiny.loss_surface` returns them.
+        """
+        s, images = self.settings, self.test.take(n).to(self.device)
+
+        def compute() -> dict[str, Any]:
+            x = to_float(images.images)
+            offsets, loss = scrutiny.loss_surface(self.model(defense), x, images.labels, s.eps, points, s.seed)
+            return {"offsets": offsets, "loss": loss.tolist()}
+
+        return self._scrutinise("loss-surface", defense, {"n": len(images), "points": points}, compute)
+
+    def _scrutinise(
+        self, what: str, defense: str, inputs: dict[str, Any], compute: Callable[[], Any]
+    ) -> dict[str, Any]:
+        """A record that depends on the code of these two files too."""
+        of_these = {"code": cache.code(("scrutiny.py", "scrutinised.py"))}
+        return self._record(what, defense, {**inputs, "scrutiny": of_these}, compute)
+
+
+@contextmanager
+def _warnings_of(logger: str) -> Iterator[list[str]]:
+    """What a logger warns of while the context lasts, kept instead of printed."""
+    lines: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    of_package, handler = logging.getLogger(logger), Keep(logging.WARNING)
+    propagated = of_package.propagate
+    of_package.addHandler(handler)
+    of_package.propagate = False
+    try:
+        yield lines
+    finally:
+        of_package.removeHandler(handler)
+        of_package.propagate = propagated
