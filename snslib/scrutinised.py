@@ -1,6 +1,5 @@
 """The models of one setting under the attacks and checks of :mod:`snslib.scrutiny`, as records."""
 
-import importlib.metadata
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -62,7 +61,7 @@ class Scrutiny(Experiment):
                 right = scrutiny.autoattack(self.model(defense), images, s.eps, s.seed)
             return {"accuracy": right.double().mean().item(), "warnings": sorted(set(warnings))}
 
-        inputs = {"n": len(images), "pyautoattack": importlib.metadata.version("pyautoattack")}
+        inputs = {"n": len(images), "pyautoattack": scrutiny.autoattack_version()}
         return self._scrutinise("autoattack", defense, inputs, compute)
 
     def sanity_checks(self, defense: str, source: str, n: int = N) -> dict[str, Any]:

@@ -48,10 +48,7 @@ def autoattack(
         ImportError: the package is not installed.
         ValueError: a bad argument, named; fewer than four classes, for which the targeted loss is not defined.
     """
-    try:
-        from pyautoattack import AutoAttack
-    except ImportError as error:
-        raise ImportError("autoattack needs the package pyautoattack: pip install 'snslib[scrutiny]'") from error
+    package = _pyautoattack()
     _check(split, eps)
     device, classes = device_of(model), _count_classes(model, split)
     if classes < 4:
@@ -60,13 +57,18 @@ def autoattack(
     trace = sys.gettrace()
     try:
         with frozen(model), torch.random.fork_rng(every_gpu):
-            attack = AutoAttack(lambda x: model(arranged(model, x)), eps=eps, seed=seed, device=device)
+            attack = package.AutoAttack(lambda x: model(arranged(model, x)), eps=eps, seed=seed, device=device)
             attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = min(TARGETS, classes - 1)
             x, y = to_float(split.images), split.labels
             _, guess = attack.run_standard_evaluation(x, y, batch_size=batch_size or images_at_once(device))
     finally:
         sys.settrace(trace)  # which pyautoattack switches off: a debugger's or a coverage measurement's
     return (guess == y).cpu()
+
+
+def autoattack_version() -> str:
+    """The version of ``pyautoattack`` that is installed. ImportError when there is none."""
+    return _pyautoattack().__version__
 
 
 def strong_pgd(
@@ -312,6 +314,14 @@ def loss_surface(
                     moved = (x + along * gradient + across * random).clamp(0, 1)
                     surface[row, column] = F.cross_entropy(model(arranged(model, moved)), y)
     return offsets, surface
+
+
+def _pyautoattack() -> Any:
+    try:
+        import pyautoattack
+    except ImportError as error:
+        raise ImportError("autoattack needs the package pyautoattack: pip install 'snslib[scrutiny]'") from error
+    return pyautoattack
 
 
 def _share(which: Tensor) -> float:
