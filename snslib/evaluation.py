@@ -53,3 +53,19 @@ def accuracy(
 ) -> float:
     """The share in [0, 1] of images that the model still gets right; arguments as in :func:`correct`."""
     return correct(model, split, attack, batch_size).double().mean().item()
+
+
+def right_after(
+    model: nn.Module, split: Split, attempts: Iterable[Attack], batch_size: int | None = None
+) -> Tensor:
+    """Which images are right as they are and after every one of several attacks, bool (N,) on the CPU.
+
+    Each attack is run on the images that all before it have left right.
+    """
+    right = correct(model, split, batch_size=batch_size)
+    for attack in attempts:
+        if right.any():
+            left = right.to(split.labels.device)
+            rest = Split(split.images[left], split.labels[left])
+            right[right.clone()] = correct(model, rest, attack, batch_size)
+    return right

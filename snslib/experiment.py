@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from snslib import attacks
 from snslib.data import Split
-from snslib.evaluation import accuracy, correct, predicted
+from snslib.evaluation import accuracy, predicted, right_after
 from snslib.hooks import suppress
 from snslib.modes import images_at_once
 from snslib.sensitivity import dual_pairs, important_neurons, neuron_sensitivity, top_neurons
@@ -70,11 +70,7 @@ class Experiment(Zoo):
             def strong(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
                 return attacks.pgd(model, x, y, s.eps, s.eps / 4, steps, random_start=True, generator=generator)
 
-            right = correct(model, images)
-            for _ in range(restarts):
-                if right.any():  # an image that has been turned once needs no further attack
-                    right[right.clone()] = correct(model, Split(images.images[right], images.labels[right]), strong)
-            return right.double().mean().item()
+            return right_after(model, images, [strong] * restarts).double().mean().item()
 
         inputs = {"n": len(images), "steps": steps, "restarts": restarts}
         return self._record("strong-accuracy", defense, inputs, compute)

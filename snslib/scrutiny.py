@@ -7,7 +7,7 @@ an image, and examples made on other models. Each leaves the model as it was, in
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from snslib import attacks, checks
 from snslib.attacks import Attack
 from snslib.data import Split, to_float
-from snslib.evaluation import correct, predicted
+from snslib.evaluation import correct, predicted, right_after
 from snslib.modes import arranged, device_of, frozen, images_at_once
 from snslib.sensitivity import dual_pairs
 
@@ -129,22 +129,6 @@ def strong_pgd(
     if targeted:
         each = [toward(place) for place in range(min(targets, _count_classes(model, split) - 1))]
     return right_after(model, split, each * restarts, batch_size)
-
-
-def right_after(
-    model: nn.Module, split: Split, attempts: Iterable[Attack], batch_size: int | None = None
-) -> Tensor:
-    """Which images are right as they are and after every one of several attacks, bool (N,) on the CPU.
-
-    Each attack is run on the images that all before it have left right.
-    """
-    right = correct(model, split, batch_size=batch_size)
-    for attack in attempts:
-        if right.any():
-            left = right.to(split.labels.device)
-            rest = Split(split.images[left], split.labels[left])
-            right[right.clone()] = correct(model, rest, attack, batch_size)
-    return right
 
 
 def random_corner(eps: float, generator: torch.Generator) -> Attack:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny import TINY
 from torch import Tensor, nn
 
-from snslib import attacks, scrutiny
+from snslib import attacks, evaluation, scrutiny
 from snslib.data import Split, to_float
 from snslib.plots import scrutiny as figures
 from snslib.scrutinised import Scrutiny
@@ -190,10 +190,10 @@ def test_what_has_been_turned_is_not_attacked_again() -> None:
         return torch.cat([x[:-1], 1 - x[-1:]])
 
     attempt = [turn_the_last]
-    assert scrutiny.right_after(model, split, []).tolist() == [True, False, True, True]
-    assert scrutiny.right_after(model, split, attempt * 2).tolist() == [True, False, False, False]
+    assert evaluation.right_after(model, split, []).tolist() == [True, False, True, True]
+    assert evaluation.right_after(model, split, attempt * 2).tolist() == [True, False, False, False]
     assert seen == [3, 2]
-    assert not scrutiny.right_after(model, split, attempt * 9).any()
+    assert not evaluation.right_after(model, split, attempt * 9).any()
     assert seen == [3, 2, 3, 2, 1]
 
 
