@@ -8,7 +8,7 @@ from torch import Tensor
 
 from snslib import checks, kernels
 
-REDUCTIONS = ("mean", "space_mean", "sum")
+REDUCTIONS = ("mean", "space_mean", "sum", "relative")
 
 
 def sns_loss(
@@ -26,7 +26,9 @@ def sns_loss(
         omega: layer to the sensitive neurons, int64 (K,); the layers summed over.
         reduction: how the norm of Eq. 9 is read. "sum" is the literal L1 norm, summed over positions and neurons;
             "space_mean" averages over positions, so that layers of different sizes weigh alike; "mean" averages over
-            positions and neurons, so that neither size nor number of the chosen neurons matters. All sum over layers.
+            positions and neurons, so that neither size nor number of the chosen neurons matters. "relative" is no
+            reading but our remedy: each neuron's difference is divided by its :func:`deviation`, and these ratios in
+            [0, 1] are averaged over neurons. All sum over layers.
 
     Returns:
         A scalar >= 0.
@@ -48,11 +50,34 @@ def sns_loss(
         if len(neurons) == 0:
             raise ValueError(f"omega: expected at least one neuron of {layer!r}, got none")
         checks.channels("omega", layer, neurons, a.shape[1])
-        distance = kernels.channel_l1(a, b, neurons.to(a.device)).sum() / len(a)
+        neurons = neurons.to(a.device)
+        distances = kernels.channel_l1(a, b, neurons)
+        if reduction == "relative":
+            terms.append((distances / deviation(a, b, neurons).clamp_min(torch.finfo(distances.dtype).tiny)).mean())
+            continue
         positions = a[0, 0].numel()
         divisor = {"sum": 1, "space_mean": positions, "mean": positions * len(neurons)}[reduction]
-        terms.append(distance / divisor)
+        terms.append(distances.sum() / len(a) / divisor)
     return torch.stack(terms).sum()
+
+
+def deviation(a: Tensor, b: Tensor, neurons: Tensor) -> Tensor:
+    """How much some neurons' outputs vary at all: the summed distances of a and of b from the mean of both.
+
+    The summed distance of a from b is at most this. Their ratio stays the same when a neuron's output is scaled or
+    shifted, so that no loss made of it is lowered by turning the neuron down or by adding a constant; 0 / 0, of a
+    neuron that is off, counts as 0, but no gradient leads there. Of several processes, each uses its part of the batch.
+
+    Args:
+        a, b: (N, C, ...), of one shape.
+        neurons: int64 (K,).
+
+    Returns:
+        (K,), float32, or float64 for float64.
+    """
+    both = torch.stack([side[:, neurons].transpose(0, 1).flatten(1) for side in (a, b)], 1).flatten(1)
+    both = both.to(torch.promote_types(both.dtype, torch.float32))
+    return (both - both.mean(1, keepdim=True)).abs().sum(1)
 
 
 def adversarial_loss(logits: Tensor, logits_adv: Tensor, y: Tensor) -> Tensor:

@@ -36,7 +36,9 @@ class Settings:
     epochs: Annotated[int, "epochs of SNS training, which starts from the vanilla model"]
     lr: Annotated[float, "peak learning rate of SNS training"]
     lam: Annotated[float, "lambda of Eq. 10 and 11, the weight of the SNS loss"]
-    first_layer: Annotated[str, "lowest layer that SNS stabilises, and the lowest it trains unless train_all"]
+    first_layer: Annotated[
+        str, "lowest layer that SNS stabilises, a convolution or fc, and the lowest it trains unless train_all"
+    ]
     validation: Annotated[int, "training images held out"]
     n_pairs: Annotated[int, "training images from which the sensitive neurons are selected"]
     n_test: Annotated[int, "test images on which accuracy and sensitivity are measured"]
@@ -48,7 +50,7 @@ class Settings:
         str, "where SNS takes x' from: fixed (made once on the vanilla model), epoch or step (from the current model)"
     ] = "fixed"
     train_all: Annotated[bool, "whether SNS trains the layers below first_layer too: true or false"] = False
-    reduction: Annotated[str, "the reading of Eq. 9's norm: mean, space_mean or sum"] = "mean"
+    reduction: Annotated[str, "the reading of Eq. 9's norm: mean, space_mean or sum; or relative, our remedy"] = "mean"
     image_size: Annotated[int | None, "side in pixels, for folders of images of different sizes"] = None
     seed: Annotated[int, "decides initialisation, shuffling and augmentation"] = 0
     device: Annotated[str | None, "cpu or cuda; a GPU if there is one, unless given"] = None
@@ -71,7 +73,7 @@ class Settings:
         checks.one_of("pairs", self.pairs, objectives.PAIRS)
         checks.one_of("reduction", self.reduction, losses.REDUCTIONS)
         checks.one_of("precision", self.precision, modes.PRECISIONS)
-        checks.one_of("first_layer", self.first_layer, self.conv_layers)
+        checks.one_of("first_layer", self.first_layer, (*self.conv_layers, "fc"))
         if self.step_size is None:
             object.__setattr__(self, "step_size", self.eps / 10)
         checks.not_negative("step_size", typing.cast(float, self.step_size))

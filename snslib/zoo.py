@@ -59,7 +59,7 @@ _TRAINING_CODE = (
     "evaluation.py",
     "zoo.py",
 )
-_MEASURING_CODE = (*_TRAINING_CODE, "experiment.py")
+_MEASURING_CODE = (*_TRAINING_CODE, "experiment.py", "scrutiny.py")
 
 
 class Zoo:
@@ -75,9 +75,7 @@ class Zoo:
         progress: takes a line whenever there is something to tell about long work.
     """
 
-    def __init__(
-        self, settings: Settings, folder: Path | None = None, progress: Callable[[str], None] = print
-    ) -> None:
+    def __init__(self, settings: Settings, folder: Path | None = None, progress: Callable[[str], None] = print) -> None:
         self.settings = settings
         self.folder = folder or cache.default_folder()
         self.progress = progress
@@ -104,7 +102,9 @@ class Zoo:
 
     @cached_property
     def stabilised_layers(self) -> tuple[str, ...]:
-        """The layers on which SNS works: ``first_layer`` and the convolutional layers above it."""
+        """The layers on which SNS works: ``first_layer`` and the convolutional layers above it; or fc alone."""
+        if self.settings.first_layer == "fc":
+            return ("fc",)
         return self.conv_layers[self.conv_layers.index(self.settings.first_layer) :]
 
     @cached_property
@@ -318,9 +318,7 @@ class Zoo:
 
         return self._record("sensitivity", defense, {"under": attack, "split": split, "n": len(images)}, compute)
 
-    def _record(
-        self, what: str, defense: str, inputs: dict[str, Any], compute: Callable[[], Any]
-    ) -> dict[str, Any]:
+    def _record(self, what: str, defense: str, inputs: dict[str, Any], compute: Callable[[], Any]) -> dict[str, Any]:
         s = self.settings
         everything = {
             "trained": self._recipe(defense),

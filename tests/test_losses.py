@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from snslib.losses import REDUCTIONS, adversarial_loss, logit_pairing, sns_loss
+from snslib.losses import REDUCTIONS, adversarial_loss, deviation, logit_pairing, sns_loss
 
 
 def case() -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
@@ -59,7 +59,43 @@ def test_sns_loss_gradient(reduction: str) -> None:
     assert torch.autograd.gradcheck(loss, tensors)
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_the_relative_loss_by_hand() -> None:
+    """Conv's channel 2: 0 1 2 2 and 3 0 2 2, off their mean 3/2 by 3 and 4; channel 0: 1 2 0 4 and 2 1 0 2, by 5 and 3.
+
+    The linear layer's channel 3: 5 1 and 0 2, off 2 by 4 and 2.
+    """
+    clean, adversarial, omega = case()
+    assert deviation(clean["conv"], adversarial["conv"], omega["conv"]).tolist() == [7, 8]
+    assert deviation(clean["fc"], adversarial["fc"], omega["fc"]).item() == 6
+    expected = ((3 + 1 + 0 + 0) / 7 + (1 + 1 + 0 + 2) / 8) / 2 + (5 + 1) / 6
+    assert sns_loss(clean, adversarial, omega, "relative").item() == pytest.approx(expected)
+
+
+def test_the_relative_loss_cannot_be_lowered_by_scaling_or_shifting_a_neuron() -> None:
+    clean, adversarial, omega = case()
+    before = sns_loss(clean, adversarial, omega, "relative").item()
+    for scale, shift in ((0.001, 0.0), (1.0, 100.0), (2.0, -3.0)):
+        moved = ({layer: scale * a + shift for layer, a in recorded.items()} for recorded in (clean, adversarial))
+        assert sns_loss(*moved, omega, "relative").item() == pytest.approx(before, rel=1e-4)
+
+
+def test_the_relative_loss_is_at_most_1_for_each_layer_and_0_for_neurons_that_are_off() -> None:
+    omega = {"conv": torch.tensor([0, 1])}
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        a, b = (torch.randn(3, 2, 2, 2, generator=generator).relu() for _ in range(2))
+        assert 0 < sns_loss({"conv": a}, {"conv": b}, omega, "relative") <= 1
+    off = torch.zeros(3, 2, 2, 2, requires_grad=True)
+    assert sns_loss({"conv": off.detach()}, {"conv": b}, omega, "relative") <= 1  # on for x' only: no division by 0
+    loss = sns_loss({"conv": off}, {"conv": off}, omega, "relative")
+    loss.backward()
+    assert (loss.item(), off.grad.abs().sum().item()) == (0, 0)
+
+
+READINGS = [reduction for reduction in REDUCTIONS if reduction != "relative"]
+
+
+@pytest.mark.parametrize("reduction", READINGS)
 def test_sns_loss_gradient_is_0_at_ties_and_outside_of_omega(reduction: str) -> None:
     clean, adversarial, omega = case()
     for recording in (clean, adversarial):
@@ -94,7 +130,7 @@ def changed(**options: Any) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"reduction": "median"}, r"^reduction: .*mean, space_mean, sum.*'median'"),
+        ({"reduction": "median"}, r"^reduction: .*mean, space_mean, sum, relative.*'median'"),
         ({"omega": {}}, r"^omega: "),
         ({"omega": {"pool5": torch.tensor([0])}}, r"^omega: .*'pool5'.*conv, fc"),
         ({"omega": {"conv": torch.tensor([], dtype=torch.int64)}}, r"^omega: .*'conv'"),
