@@ -65,7 +65,7 @@ def sensitivity(experiment: Experiment, options: dict[str, Any]) -> list[str]:
 
 def reproduce(experiment: Experiment, options: dict[str, Any]) -> list[str]:
     """Where the rows are; each is trained, published and measured first where that is missing."""
-    rows = options["rows"].split(",") if options["rows"] else list(reproduction.ROWS)
+    rows = options["rows"].split(",") if options["rows"] else None
     hours = float("inf") if options["hours"] is None else settings.parse("hours", options["hours"], float)
     reproduction.reproduce(experiment.settings, experiment.folder, rows, hours, experiment.progress)
     return [str(published.RESULTS / reproduction.folder_of(experiment.settings))]
@@ -87,7 +87,8 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     for name, (about, _) in COMMANDS.items():
         command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
         if name == "reproduce":
-            command.add_argument("--rows", metavar="NAME,...", help=f"of {', '.join(reproduction.ROWS)} (all)")
+            text = f"of {', '.join(reproduction.ROWS)} (all that the network can have)"
+            command.add_argument("--rows", metavar="NAME,...", help=text)
             command.add_argument("--hours", metavar="NUMBER", help="begin nothing after so many")
         else:
             text = "of the model, which is trained where it is missing"
@@ -106,9 +107,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_choice(
-    command: argparse.ArgumentParser, name: str, known: Collection[str], default: str, text: str
-) -> None:
+def _add_choice(command: argparse.ArgumentParser, name: str, known: Collection[str], default: str, text: str) -> None:
     about = f"{', '.join(known)}: {text} ({default})"
     command.add_argument(_option(name), metavar="NAME", choices=list(known), default=default, help=about)
 

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from snslib import attacks
 from snslib.data import Split
-from snslib.evaluation import accuracy, predicted, right_after
+from snslib.evaluation import accuracy, predicted
 from snslib.hooks import suppress
 from snslib.modes import images_at_once
+from snslib.scrutiny import strong_pgd
 from snslib.sensitivity import dual_pairs, important_neurons, neuron_sensitivity, top_neurons
 from snslib.zoo import Zoo, as_lists, shared_accuracy
 
@@ -54,9 +55,7 @@ class Experiment(Zoo):
         inputs = {"n": len(self.test), "source": self._recipe("vanilla")}
         return self._record("accuracy-on-fixed", defense, inputs, compute)
 
-    def strong_accuracy(
-        self, defense: str, steps: int = 50, restarts: int = 1, n: int | None = None
-    ) -> dict[str, Any]:
+    def strong_accuracy(self, defense: str, steps: int = 50, restarts: int = 1, n: int | None = None) -> dict[str, Any]:
         """Accuracy under a stronger PGD: more steps of eps / 4 from random starts, on the first n test images or all.
 
         Result: the share of images that are right as they are and after the attack from every start.
@@ -65,12 +64,8 @@ class Experiment(Zoo):
         images = self.test.take(n)
 
         def compute() -> float:
-            model, generator = self.model(defense), torch.Generator().manual_seed(s.seed)
-
-            def strong(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-                return attacks.pgd(model, x, y, s.eps, s.eps / 4, steps, random_start=True, generator=generator)
-
-            return right_after(model, images, [strong] * restarts).double().mean().item()
+            right = strong_pgd(self.model(defense), images, s.eps, steps, restarts, seed=s.seed)
+            return right.double().mean().item()
 
         inputs = {"n": len(images), "steps": steps, "restarts": restarts}
         return self._record("strong-accuracy", defense, inputs, compute)

@@ -1,13 +1,14 @@
 """Every row of Table 1 or 2, and the controls that it lacks: trained, measured, and kept in ``results/``."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from snslib import checks, published
-from snslib.experiment import Experiment
+from snslib.scrutinised import Scrutiny
 from snslib.settings import Settings
 from snslib.training import load_tensors
 from snslib.zoo import DEFENSES
@@ -23,27 +24,28 @@ class Row:
         about: what it is, in a clause.
         online: x' comes from the current model at every step, nothing is locked, and training takes as many epochs as
             adversarial training does, instead of Algorithm 1 to the letter.
-        control: lambda is 0, everything else is the same.
+        changes: settings that are different besides.
     """
 
     defense: str
     label: str
     about: str
     online: bool = False
-    control: bool = False
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     def settings(self, base: Settings) -> Settings:
         """``base`` as this row changes it."""
         if self.online:
             base = replace(base, pairs="step", train_all=True, epochs=base.pat_epochs, lr=base.pat_lr)
-        return replace(base, lam=0.0) if self.control else base
+        return replace(base, **self.changes)
 
 
-def _row(defense: str, about: str, note: str = "", **changes: bool) -> Row:
-    return Row(defense, DEFENSES[defense] + note, about, **changes)
+def _row(defense: str, about: str, note: str = "", online: bool = False, **changes: Any) -> Row:
+    return Row(defense, DEFENSES[defense] + note, about, online, changes)
 
 
-ROWS = {
+_CONTROL = "the same training without the SNS loss"
+TABLE = {  # the rows of Table 1, and what they have to be set against
     "vanilla": _row("vanilla", "clean images only"),
     "nat": _row("nat", "Step-LL on the current model"),
     "eat": _row("eat", "Step-LL on the current or a static model"),
@@ -51,15 +53,44 @@ ROWS = {
     "alp": _row("alp", "PAT and logit pairing"),
     "sns_sen_cls": _row("sns_sen_cls", "Eq. 10 on fixed pairs, sensitive neurons"),
     "sns_all_cls": _row("sns_all_cls", "Eq. 10 on fixed pairs, all neurons"),
-    "control_cls": _row("sns_sen_cls", "the same training without the SNS loss", ", λ = 0", control=True),
+    "control_cls": _row("sns_sen_cls", _CONTROL, ", λ = 0", lam=0.0),
     "sns_sen_adv": _row("sns_sen_adv", "Algorithm 1 to the letter"),
-    "control_adv": _row("sns_sen_adv", "the same training without the SNS loss", ", λ = 0", control=True),
+    "control_adv": _row("sns_sen_adv", _CONTROL, ", λ = 0", lam=0.0),
     "sns_sen_adv_online": _row("sns_sen_adv", "Eq. 11 with new x' at every step", ", online", online=True),
-    "control_adv_online": _row(
-        "sns_sen_adv", "the same training without the SNS loss", ", online, λ = 0", online=True, control=True
+    "control_adv_online": _row("sns_sen_adv", _CONTROL, ", online, λ = 0", online=True, lam=0.0),
+}
+REMEDIES = {  # not the paper's: an SNS loss that switching neurons off does not lower
+    "relative_cls": _row("sns_sen_cls", "Eq. 10 with the relative loss", ", relative", reduction="relative"),
+    "relative_adv": _row("sns_sen_adv", "Algorithm 1 with the relative loss", ", relative", reduction="relative"),
+    "relative_adv_online": _row(
+        "sns_sen_adv", "the online row with the relative loss", ", online, relative", online=True, reduction="relative"
     ),
 }
+FIG_3B = {  # Eq. 10 from other layers of VGG-16 on, with other lambdas and fractions; only measured, not published
+    **{
+        f"fig3b_{layer}": _row("sns_sen_cls", f"Eq. 10 from {layer} on", f", {layer}", first_layer=layer)
+        for layer in ("conv1", "conv4", "conv8", "conv11", "fc")
+    },
+    **{
+        f"fig3b_lam{lam:g}": _row("sns_sen_cls", f"Eq. 10 with λ = {lam:g}", f", conv8, λ = {lam:g}", lam=lam)
+        for lam in (0.0, 1.0, 25.0, 125.0)
+    },
+    **{
+        f"fig3b_top{100 * share:g}": _row(
+            "sns_sen_cls", f"Eq. 10 on the top {100 * share:g}%", f", conv8, top {100 * share:g}%", fraction=share
+        )
+        for share in (0.02, 0.3)
+    },
+}
+ROWS = TABLE | REMEDIES | FIG_3B
 STRONG = {"steps": 100, "restarts": 5, "n": 1000}  # of the strong attack, whose step is eps / 4
+N_SCRUTINY = 1000  # test images of the measurements of snslib.scrutinised
+N_FIG_3B = 2000  # test images of the rows of FIG_3B
+
+
+def rows_for(model: str) -> list[str]:
+    """The names of the rows that a network can have: FIG_3B's are about the layers of VGG-16."""
+    return list(ROWS if model == "vgg16" else TABLE | REMEDIES)
 
 
 def folder_of(settings: Settings) -> str:
@@ -70,7 +101,7 @@ def folder_of(settings: Settings) -> str:
 def reproduce(
     base: Settings,
     folder: Path | None = None,
-    rows: Collection[str] = tuple(ROWS),
+    rows: Collection[str] | None = None,
     hours: float = float("inf"),
     progress: Callable[[str], None] = print,
 ) -> None:
@@ -82,59 +113,92 @@ def reproduce(
     Args:
         base: the setting that the rows vary.
         folder: of the cache, see :class:`snslib.zoo.Zoo`.
-        rows: names of ROWS.
+        rows: names of ROWS; None takes all that the network can have.
         hours: no training or measurement begins later than this after the start.
         progress: takes a line whenever there is something to tell.
 
     Raises:
         ValueError: an unknown row; a row of that name is published with another configuration.
     """
-    for name in rows:
-        checks.one_of("rows", name, ROWS)
-    wanted = [name for name in ROWS if name in rows]
+    possible = rows_for(base.model)
+    for name in rows or ():
+        checks.one_of("rows", name, possible)
+    wanted = [name for name in possible if rows is None or name in rows]
     began = time.perf_counter()
     seconds: list[float] = []
     for done, name in enumerate(wanted):
         spent = time.perf_counter() - began
         left = f", about {sum(seconds) / done * (len(wanted) - done) / 3600:.1f} h left" if done else ""
         progress(f"row {done + 1} of {len(wanted)}: {name}; {spent / 3600:.1f} h so far{left}")
-        experiment = Experiment(ROWS[name].settings(base), folder, progress)
-        path = published.RESULTS / folder_of(base) / (name if base.seed == 0 else f"{name}-seed{base.seed}")
-        for step in _steps(experiment, ROWS[name].defense, path):
+        for step in _steps(name, base, folder, progress):
             if time.perf_counter() - began > 3600 * hours:
                 progress(f"stopped after {hours:g} h; the same command goes on from here")
                 return
             step()
         seconds.append(time.perf_counter() - began - spent)
+    transfer_between_rows(base, folder, progress)
 
 
-def _steps(experiment: Experiment, defense: str, path: Path) -> Sequence[Callable[[], None]]:
+def transfer_between_rows(base: Settings, folder: Path | None, progress: Callable[[str], None]) -> None:
+    """Publish how the examples of each row of TABLE do on each other, as soon as all are published."""
+    path = published.RESULTS / folder_of(base)
+    if base.seed == 0 and all((path / f"{name}.safetensors").exists() for name in TABLE):
+        progress("attacking every row, and judging every other on what comes out")
+        zoos = {name: (Scrutiny(row.settings(base), folder, progress), row.defense) for name, row in TABLE.items()}
+        entry = Scrutiny(base, folder, progress).transfer_matrix(zoos, N_SCRUTINY)
+        published.publish_record(path / "transfer.json", "transfer", entry)
+
+
+def _steps(name: str, base: Settings, folder: Path | None, progress: Callable[[str], None]) -> list[Callable[[], None]]:
     """What is to be done for one row, in order."""
-    model, record = path.with_name(f"{path.name}.safetensors"), path.with_name(f"{path.name}.json")
-    measurements: list[Callable[[], dict[str, Any]]] = [
-        lambda: experiment.accuracy(defense),
-        lambda: experiment.accuracy_on_fixed(defense),
-        lambda: experiment.strong_accuracy(defense, **STRONG),
-        lambda: experiment.sensitivity(defense),
+    row = ROWS[name]
+    settings = row.settings(base)
+    stem = name if base.seed == 0 else f"{name}-seed{base.seed}"
+    record = published.RESULTS / folder_of(base) / f"{stem}.json"
+
+    def measured(measurement: Callable[[], dict[str, Any]]) -> Callable[[], None]:
+        return lambda: published.publish_record(record, stem, measurement())
+
+    if name in FIG_3B:
+        sketch = Scrutiny(replace(settings, n_test=min(settings.n_test, N_FIG_3B)), folder, progress)
+        return [measured(lambda: sketch.accuracy(row.defense)), measured(lambda: sketch.accuracy_on_fixed(row.defense))]
+    of_row = Scrutiny(settings, folder, progress)
+    publish = partial(_publish, of_row, row.defense, record.with_suffix(".safetensors"))
+    return [publish, *map(measured, _measurements(of_row, row.defense))]
+
+
+def _measurements(of_row: Scrutiny, defense: str) -> list[Callable[[], dict[str, Any]]]:
+    """What is measured of a row, quick things first."""
+    everything = [
+        lambda: of_row.accuracy(defense),
+        lambda: of_row.accuracy_on_fixed(defense),
+        lambda: of_row.strong_accuracy(defense, **STRONG),
+        lambda: of_row.sensitivity(defense),
     ]
     if defense == "vanilla":
-        measurements.append(lambda: experiment.sensitivity(defense, split="train"))
+        everything.append(lambda: of_row.sensitivity(defense, split="train"))
+    if defense != "vanilla":  # whose own examples are transferred to the others
+        everything.append(lambda: of_row.sanity_checks(defense, "vanilla", N_SCRUTINY))
+    return [
+        *everything,
+        lambda: of_row.pgd_accuracy(defense, N_SCRUTINY),
+        lambda: of_row.loss_surface(defense),
+        lambda: of_row.targeted_pgd(defense, N_SCRUTINY),
+        lambda: of_row.autoattack(defense, N_SCRUTINY),
+    ]
 
-    def train() -> None:
-        experiment.model(defense)
-        trained = experiment.model_path(defense)
-        if trained == model:
-            return
-        if model.exists():
-            raise ValueError(
-                f"rows: {model} is published with another configuration; delete it and {record.name}, or choose "
-                "another seed, width or data set"
-            )
-        tensors, state = load_tensors(trained)
-        about = {"classes": experiment.data.classes, "image_size": experiment.data.image_size}
-        published.publish_model(model, tensors, state | about)
 
-    def measure(measurement: Callable[[], dict[str, Any]]) -> Callable[[], None]:
-        return lambda: published.publish_record(record, path.name, measurement())
-
-    return [train, *map(measure, measurements)]
+def _publish(of_row: Scrutiny, defense: str, model: Path) -> None:
+    """Train a row's model and publish it, where either is missing."""
+    of_row.model(defense)
+    trained = of_row.model_path(defense)
+    if trained == model:
+        return
+    if model.exists():
+        raise ValueError(
+            f"rows: {model} is published with another configuration; delete it and {model.stem}.json, or choose "
+            "another seed, width or data set"
+        )
+    tensors, state = load_tensors(trained)
+    about = {"classes": of_row.data.classes, "image_size": of_row.data.image_size}
+    published.publish_model(model, tensors, state | about)

@@ -1,27 +1,34 @@
 """The models of one setting under the attacks and checks of :mod:`snslib.scrutiny`, as records."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from snslib import cache, scrutiny
-from snslib.data import to_float
+from snslib.data import Split, to_float
 from snslib.evaluation import accuracy
 from snslib.experiment import Experiment
-
-N = 100  # test images that are looked at: AutoAttack makes thousands of attempts on each
+from snslib.zoo import Zoo
 
 
 class Scrutiny(Experiment):
-    """An experiment whose models are asked whether their robustness is real, each time on the first n test images."""
+    """An experiment whose models are asked whether their robustness is real.
 
-    def pgd_accuracy(self, defense: str, n: int = N) -> dict[str, Any]:
+    Each measurement takes the first n test images, a tenth of the settings' number unless given: AutoAttack makes
+    thousands of attempts on each.
+    """
+
+    def first(self, n: int | None) -> Split:
+        """The first n test images, or a tenth of them."""
+        return self.test.take(n or max(1, len(self.test) // 10))
+
+    def pgd_accuracy(self, defense: str, n: int | None = None) -> dict[str, Any]:
         """Accuracy under the paper's PGD, on the images on which the others here are measured.
 
         Result: "clean" and "pgd", the share of images still right.
         """
-        images = self.test.take(n)
+        images = self.first(n)
 
         def compute() -> dict[str, float]:
             model = self.model(defense)
@@ -29,31 +36,27 @@ class Scrutiny(Experiment):
 
         return self._scrutinise("pgd-accuracy", defense, {"n": len(images)}, compute)
 
-    def strong_pgd(
-        self, defense: str, targeted: bool = False, steps: int = 100, restarts: int = 5, n: int = N
-    ) -> dict[str, Any]:
-        """Accuracy under :func:`snslib.scrutiny.strong_pgd`.
+    def targeted_pgd(self, defense: str, n: int | None = None, steps: int = 100) -> dict[str, Any]:
+        """Accuracy under :func:`snslib.scrutiny.strong_pgd` toward the other classes, from one random start each.
 
         Result: the share of images that are right after every attempt.
         """
-        s, images = self.settings, self.test.take(n)
+        s, images = self.settings, self.first(n)
 
         def compute() -> float:
-            self.progress(f"{'targeted ' if targeted else ''}PGD-{steps} x {restarts} on {defense}")
-            model = self.model(defense)
-            right = scrutiny.strong_pgd(model, images, s.eps, steps, restarts, targeted=targeted, seed=s.seed)
+            self.progress(f"targeted PGD-{steps} on {defense}")
+            right = scrutiny.strong_pgd(self.model(defense), images, s.eps, steps, 1, targeted=True, seed=s.seed)
             return right.double().mean().item()
 
-        inputs = {"n": len(images), "steps": steps, "restarts": restarts, "targeted": targeted}
-        return self._scrutinise("strong-pgd", defense, inputs, compute)
+        return self._scrutinise("targeted-pgd", defense, {"n": len(images), "steps": steps}, compute)
 
-    def autoattack(self, defense: str, n: int = N) -> dict[str, Any]:
+    def autoattack(self, defense: str, n: int | None = None) -> dict[str, Any]:
         """Accuracy under :func:`snslib.scrutiny.autoattack`.
 
         Result: "accuracy", the share of images that are right after its four attacks; "warnings", what AutoAttack has
         to say about the model.
         """
-        s, images = self.settings, self.test.take(n)
+        s, images = self.settings, self.first(n)
 
         def compute() -> dict[str, Any]:
             self.progress(f"AutoAttack on {defense}")
@@ -64,12 +67,12 @@ class Scrutiny(Experiment):
         inputs = {"n": len(images), "pyautoattack": scrutiny.autoattack_version()}
         return self._scrutinise("autoattack", defense, inputs, compute)
 
-    def sanity_checks(self, defense: str, source: str, n: int = N) -> dict[str, Any]:
+    def sanity_checks(self, defense: str, source: str, n: int | None = None) -> dict[str, Any]:
         """The signs of masked gradients, with transferred examples from another of the models.
 
         Result: as :func:`snslib.scrutiny.sanity_checks` returns it.
         """
-        s, images = self.settings, self.test.take(n)
+        s, images = self.settings, self.first(n)
 
         def compute() -> dict[str, Any]:
             model, other = self.model(defense), self.model(source)
@@ -78,19 +81,24 @@ class Scrutiny(Experiment):
         inputs = {"n": len(images), "source": self._recipe(source)}
         return self._scrutinise("sanity-checks", defense, inputs, compute)
 
-    def transfer_matrix(self, defenses: Sequence[str], n: int = N) -> dict[str, Any]:
+    def transfer_matrix(self, models: Mapping[str, tuple[Zoo, str]], n: int | None = None) -> dict[str, Any]:
         """Accuracy of each model on images that the paper's PGD made on each.
+
+        Args:
+            models: name to where the model comes from, and its defense.
+            n: see the class.
 
         Result: as :func:`snslib.scrutiny.transfer_matrix` returns it.
         """
-        images = self.test.take(n)
+        images = self.first(n)
 
         def compute() -> dict[str, dict[str, float]]:
-            models = {defense: self.model(defense) for defense in defenses}
-            return scrutiny.transfer_matrix(models, images, self.attacks["pgd"])
+            loaded = {name: zoo.model(defense) for name, (zoo, defense) in models.items()}
+            return scrutiny.transfer_matrix(loaded, images, self.attacks["pgd"])
 
-        inputs = {"n": len(images), "models": {defense: self._recipe(defense) for defense in defenses}}
-        return self._scrutinise("transfer-matrix", defenses[0], inputs, compute)
+        recipes = {name: zoo._recipe(defense) for name, (zoo, defense) in models.items()}
+        _, first = next(iter(models.values()))
+        return self._scrutinise("transfer-matrix", first, {"n": len(images), "models": recipes}, compute)
 
     def loss_surface(self, defense: str, points: int = 21, n: int = 20) -> dict[str, Any]:
         """The loss around the images, averaged over them.
@@ -109,9 +117,9 @@ class Scrutiny(Experiment):
     def _scrutinise(
         self, what: str, defense: str, inputs: dict[str, Any], compute: Callable[[], Any]
     ) -> dict[str, Any]:
-        """A record that depends on the code of these two files too."""
-        of_these = {"code": cache.code(("scrutiny.py", "scrutinised.py"))}
-        return self._record(what, defense, {**inputs, "scrutiny": of_these}, compute)
+        """A record that depends on the code of this file too."""
+        of_this = {"code": cache.code(("scrutinised.py",))}
+        return self._record(what, defense, {**inputs, "scrutiny": of_this}, compute)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import torch
 from tiny import TINY
 
 import snslib
-from snslib import published, reproduction
+from snslib import published, reproduction, scrutiny
 from snslib.experiment import Experiment
 from snslib.reproduction import ROWS, reproduce
 from snslib.training import load_tensors, save_tensors
@@ -18,11 +18,17 @@ from snslib.zoo import DEFENSES
 
 FOLDER = "digits/vgg16-w0.0625"
 SOME = ["vanilla", "sns_sen_adv", "control_adv_online"]
+SKETCH = "fig3b_fc"
+SCRUTINY = ("pgd-accuracy", "targeted-pgd", "autoattack", "loss-surface")
 
 
 def quick(monkeypatch: pytest.MonkeyPatch, results: Path) -> None:
     monkeypatch.setattr(published, "RESULTS", results)
     monkeypatch.setattr(reproduction, "STRONG", {"steps": 2, "restarts": 2, "n": 10})
+    monkeypatch.setattr(reproduction, "N_SCRUTINY", 4)
+    monkeypatch.setattr(reproduction, "N_FIG_3B", 5)
+    all_right = torch.ones(4, dtype=torch.bool)
+    monkeypatch.setattr(scrutiny, "autoattack", lambda *arguments: all_right)  # which takes minutes
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as monkeypatch:
         quick(monkeypatch, root / "results")
-        reproduce(TINY, root / "cache", SOME, progress=lambda line: None)
+        reproduce(TINY, root / "cache", [*SOME, SKETCH], progress=lambda line: None)
     return root
 
 
@@ -43,8 +49,14 @@ def results(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_row_has_its_model_and_its_measurements(results: Path) -> None:
     assert {path.stem for path in (results / FOLDER).glob("*.safetensors")} == set(SOME)
-    for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy", "sensitivity"):
+    for what in ("accuracy", "accuracy-on-fixed"):
+        assert set(published.records(FOLDER, what)) == {*SOME, SKETCH}
+    for what in ("strong-accuracy", "sensitivity"):
         assert set(published.records(FOLDER, what)) == set(SOME)
+    for what in SCRUTINY:
+        assert set(published.records(FOLDER, what)) == set(SOME)
+    assert published.records(FOLDER, "autoattack")["vanilla"]["config"]["n"] == 4
+    assert set(published.records(FOLDER, "sanity-checks")) == set(SOME) - {"vanilla"}
     assert set(published.records(FOLDER, "sensitivity", split="train")) == {"vanilla"}
     assert published.records(FOLDER, "strong-accuracy")["vanilla"]["config"]["n"] == 10
     assert published.records("digits/vgg16-w1", "accuracy") == {}
@@ -56,6 +68,8 @@ def test_a_row_is_trained_as_it_says(results: Path) -> None:
     assert (control["sns"]["lam"], control["sns"]["pairs"], control["schedule"]["first_layer"]) == (0.0, "step", None)
     assert control["schedule"]["lr"] == TINY.pat_lr
     assert (letter["sns"]["lam"], letter["sns"]["pairs"], letter["schedule"]["first_layer"]) == (5.0, "fixed", "conv8")
+    assert (trained[SKETCH]["sns"]["layers"], trained[SKETCH]["schedule"]["first_layer"]) == (["fc"], "fc")
+    assert published.records(FOLDER, "accuracy")[SKETCH]["config"]["n"] == 5
     assert control["vanilla"] == letter["vanilla"] == trained["vanilla"]
 
 
@@ -94,6 +108,15 @@ def test_a_second_run_changes_nothing(results: Path, made: Path) -> None:
     assert all(line.startswith("row ") for line in lines)
 
 
+def test_rows_attack_each_other_when_all_are_there(results: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert published.records(FOLDER, "transfer-matrix") == {}
+    monkeypatch.setattr(reproduction, "TABLE", {name: ROWS[name] for name in SOME})
+    reproduce(TINY, made / "cache", ["vanilla"], progress=lambda line: None)
+    matrix = published.records(FOLDER, "transfer-matrix")["transfer"]["result"]
+    assert set(matrix) == set(matrix["vanilla"]) == set(SOME)
+    (results / FOLDER / "transfer.json").unlink()
+
+
 def test_a_run_out_of_time_begins_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch, tmp_path / "results")
     lines: list[str] = []
@@ -126,6 +149,12 @@ def test_names_that_are_not_there_and_damaged_files_are_told(results: Path, tmp_
     (results / FOLDER / "changed.safetensors").unlink()
     with pytest.raises(FileExistsError, match="not overwritten"):
         published.publish_model(results / FOLDER / "vanilla.safetensors", tensors, state)
+
+
+def test_the_rows_of_the_layers_of_vgg16_are_not_for_alexnet(tmp_path: Path) -> None:
+    assert set(ROWS) - set(reproduction.rows_for("alexnet")) == set(reproduction.FIG_3B)
+    with pytest.raises(ValueError, match=r"^rows: .*'fig3b_conv11'"):
+        reproduce(replace(TINY, model="alexnet", first_layer="conv3"), tmp_path, ["fig3b_conv11"])
 
 
 def test_rows_are_named_after_known_defenses() -> None:

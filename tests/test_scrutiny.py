@@ -36,9 +36,7 @@ def linear(classes: int, scale: float = 1.0) -> nn.Sequential:
     return model
 
 
-def exactly(
-    model: nn.Sequential, images: Tensor, eps: float = EPS, aside: float = 1e-3
-) -> tuple[Split, Tensor]:
+def exactly(model: nn.Sequential, images: Tensor, eps: float = EPS, aside: float = 1e-3) -> tuple[Split, Tensor]:
     """The images, labelled as the model has them, and which of them no x' within eps can turn.
 
     Images whose fate is decided by less than ``aside`` are left out, so that no rounding and no last step matters.
@@ -358,15 +356,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_records_of_a_setting_are_made_once_and_drawn(folder: Path) -> None:
     lines: list[str] = []
     experiment = Scrutiny(TINY, folder, lines.append)
-    matrix = experiment.transfer_matrix(["vanilla"], n=5)
+    matrix = experiment.transfer_matrix({"vanilla": (experiment, "vanilla")}, n=5)
     checks = experiment.sanity_checks("vanilla", "vanilla", n=5)
     surface = experiment.loss_surface("vanilla", points=3, n=2)
-    strong = experiment.strong_pgd("vanilla", True, steps=1, restarts=1, n=5)
+    targeted = experiment.targeted_pgd("vanilla", n=5, steps=1)
     assert experiment.pgd_accuracy("vanilla", n=5)["result"]["pgd"] == matrix["result"]["vanilla"]["vanilla"]
-    assert strong["config"]["targeted"] is True
-    assert {entry["config"]["n"] for entry in (matrix, checks, strong)} == {5}
+    assert {entry["config"]["n"] for entry in (matrix, checks, targeted)} == {5}
+    assert experiment.pgd_accuracy("vanilla")["config"]["n"] == len(experiment.test) // 10
     made = list(lines)
-    assert Scrutiny(TINY, folder, lines.append).strong_pgd("vanilla", True, 1, 1, 5) == strong
+    assert Scrutiny(TINY, folder, lines.append).targeted_pgd("vanilla", 5, 1) == targeted
     assert lines == made
     figures.transfer_matrix(matrix["result"]).canvas.draw()
     figures.loss_surfaces({"vanilla": (surface["result"]["offsets"], surface["result"]["loss"])}).canvas.draw()
