@@ -1,16 +1,12 @@
 """Tables and sentences of the book, made from records: what a number is and what it was computed from."""
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
-import torch
 from IPython.display import Markdown
-from scipy.stats import binomtest
 
-from snslib import published
-from snslib.sensitivity import top_neurons
 from snslib.settings import Settings, table
+from snslib.shares import interval as interval  # the chapters write report.interval
 from snslib.zoo import ATTACKS, DEFENSES
 
 MODEL_NAMES = {"vgg16": "VGG-16", "alexnet": "AlexNet", "resnet18": "ResNet-18", "googlenet": "GoogLeNet"}
@@ -19,12 +15,6 @@ MODEL_NAMES = {"vgg16": "VGG-16", "alexnet": "AlexNet", "resnet18": "ResNet-18",
 def percent(share: float) -> str:
     """0.8725 as "87.25%"; a share of n images has no more digits than two for any n here."""
     return f"{100 * share:.2f}%"
-
-
-def interval(share: float, n: int) -> tuple[float, float]:
-    """The 95% Wilson interval of a share that was counted on n images."""
-    both = binomtest(round(share * n), n).proportion_ci(method="wilson")
-    return float(both.low), float(both.high)
 
 
 def markdown_table(
@@ -137,58 +127,3 @@ def strong_name(strong: Mapping[str, dict[str, Any]]) -> str:
     """What the stronger PGD of some records is called in a table: "PGD-50", "PGD-100 x 5"."""
     about = next((entry["config"] for entry in strong.values()), {"steps": 50, "restarts": 1})
     return f"PGD-{about['steps']}" + (f" × {about['restarts']}" if about["restarts"] > 1 else "")
-
-
-def loophole_table(rows: Mapping[str, str], layers: Sequence[str], folder: str, caption: str, name: str) -> Markdown:
-    """What SNS training did to accuracy and to the neurons it stabilised, from published records.
-
-    Args:
-        rows: published row to its label; what is missing is shown as not run.
-        layers: the stabilised layers.
-        folder: such as "cifar10/vgg16-w0.25".
-        caption, name: as in :func:`markdown_table`.
-    """
-    found = {what: published.records(folder, what) for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy")}
-    found["sensitivity"] = published.records(folder, "sensitivity", split="test")
-    selection = published.records(folder, "sensitivity", split="train").get("vanilla")
-    lines = []
-    for row, label in rows.items():
-        if selection is None or any(row not in records for records in found.values()):
-            lines.append([label, "not run", *[""] * 6])
-            continue
-        entries = {what: records[row] for what, records in found.items()}
-        fraction = entries["sensitivity"]["config"]["trained"].get("sns", {}).get("fraction", 0.1)
-        sigma = {layer: torch.tensor(selection["result"]["sigma"][layer]) for layer in layers}
-        omega = top_neurons(sigma, fraction=fraction)
-        state = neurons_state(entries["sensitivity"]["result"], omega)
-        accuracy = entries["accuracy"]["result"]
-        shares = (accuracy["clean"], entries["accuracy-on-fixed"]["result"], accuracy["pgd"])
-        strong = entries["strong-accuracy"]["result"]
-        lines.append([label, *(percent(share)[:-1] for share in (*shares, strong, state["dead"]))])
-        lines[-1] += [f"{state['sigma']:.3g}", f"{state['relative']:.3g}"]
-    strong_column = strong_name(found["strong-accuracy"])
-    header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "sensitivity", "relative"]
-    return markdown_table(header, lines, caption, name)
-
-
-def neurons_state(
-    measured: Mapping[str, Mapping[str, Sequence[float]]], omega: Mapping[str, torch.Tensor]
-) -> dict[str, float]:
-    """How some neurons do, over all layers: see the keys.
-
-    Args:
-        measured: the result of a sensitivity record.
-        omega: layer to the neurons looked at.
-
-    Returns:
-        "dead", the share of them that put out nothing for any image; "sigma", the mean over layers of their mean
-        sensitivity; "relative", the mean over layers of their summed sensitivity over their summed clean output.
-    """
-    sigma = {layer: torch.tensor(measured["sigma"][layer])[neurons] for layer, neurons in omega.items()}
-    output = {layer: torch.tensor(measured["activation"][layer])[neurons] for layer, neurons in omega.items()}
-    relative = [(sigma[layer].sum() / output[layer].sum()).item() for layer in omega if output[layer].sum() > 0]
-    return {
-        "dead": torch.cat([values == 0 for values in output.values()]).double().mean().item(),
-        "sigma": fmean(values.mean().item() for values in sigma.values()),
-        "relative": fmean(relative) if relative else float("nan"),
-    }

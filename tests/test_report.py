@@ -1,12 +1,8 @@
 """Tables and figures show the numbers that they were given."""
 
-import math
-from pathlib import Path
-
 import numpy as np
-import pytest
 
-from snslib import paper, published, report
+from snslib import paper, report
 from snslib.plots import defenses
 
 
@@ -27,14 +23,6 @@ def test_a_table_is_numbered_and_aligned() -> None:
     assert lines[3:6] == ["| a | b |", "| :-- | --: |", "| x | 1 |"]
 
 
-@pytest.mark.parametrize(("right", "n"), [(0, 400), (39, 400), (400, 400), (7, 20)])
-def test_the_interval_is_wilsons(right: int, n: int) -> None:
-    z, p = 1.959963984540054, right / n
-    centre, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    expected = ((centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n))
-    assert report.interval(p, n) == pytest.approx(expected, abs=1e-12)
-
-
 def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
     strong = {"pat": {"result": 0.0625, "config": {"steps": 100, "restarts": 5}}}
     ours = {"pat": record("pat", **RESULT)}
@@ -47,34 +35,6 @@ def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
     printed = ["85.16 (+4.8)", "74.94 (-24.9)", "76.36 (-36.4)", "46.04 (-33.5)", "46.96 (-17.0)"]
     assert rows[pat + 1][2:7] == printed
     assert rows[next(i for i, row in enumerate(rows) if row[0] == "NAT")][1:3] == ["ours", "not run"]
-
-
-def test_the_state_of_the_stabilised_neurons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of conv8's four neurons those looked at are 3 and 1, the vanilla model's most sensitive; of conv9's two, 0."""
-    monkeypatch.setattr(published, "RESULTS", tmp_path)
-    selected = {"sigma": {"conv8": [0.0, 3.0, 1.0, 4.0], "conv9": [2.0, 1.0]}}
-    after = {
-        "sigma": {"conv8": [9.0, 0.0, 9.0, 1.0], "conv9": [0.3, 9.0]},
-        "activation": {"conv8": [9.0, 0.0, 9.0, 4.0], "conv9": [0.5, 9.0]},
-    }
-    chosen = {"trained": {"sns": {"fraction": 0.5}}}
-    of_row = [
-        {"what": "accuracy", "config": {}, "result": RESULT},
-        {"what": "accuracy-on-fixed", "config": {}, "result": 0.75},
-        {"what": "strong-accuracy", "config": {"steps": 100, "restarts": 5}, "result": 0.0625},
-        {"what": "sensitivity", "config": {"split": "test", **chosen}, "result": after},
-    ]
-    for_selection = {"what": "sensitivity", "config": {"split": "train"}, "result": selected}
-    for row, entries in {"vanilla": [for_selection], "sns": of_row}.items():
-        for entry in entries:
-            published.publish_record(tmp_path / "data" / "net" / f"{row}.json", row, entry)
-    rows = {"sns": "SNS", "alp": "ALP"}
-    table = report.loophole_table(rows, ["conv8", "conv9"], "data/net", "Caption.", "tbl-2").data
-    _, _, sns, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
-    dead, sigma, relative = 1 / 3, (0.5 + 0.3) / 2, (1 / 4 + 0.3 / 0.5) / 2
-    assert sns[:5] == ["SNS", "90.00", "75.00", "12.50", "6.25"]
-    assert sns[5:] == [f"{100 * dead:.2f}", f"{sigma:.3g}", f"{relative:.3g}"]
-    assert alp[:2] == ["ALP", "not run"]
 
 
 def test_the_loss_curves_weight_the_sns_term() -> None:

@@ -366,7 +366,7 @@ def test_records_of_a_setting_are_made_once_and_drawn(folder: Path) -> None:
     made = list(lines)
     assert Scrutiny(TINY, folder, lines.append).targeted_pgd("vanilla", 5, 1) == targeted
     assert lines == made
-    figures.transfer_matrix(matrix["result"]).canvas.draw()
+    figures.transfer_matrix(matrix["result"], {"vanilla": "Vanilla"}).canvas.draw()
     figures.loss_surfaces({"vanilla": (surface["result"]["offsets"], surface["result"]["loss"])}).canvas.draw()
     growing = checks["result"]["growing"]
     figures.growing_radius(growing["epsilons"], {"vanilla": growing["accuracy"]}, TINY.eps).canvas.draw()

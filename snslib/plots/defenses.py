@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from snslib.plots.style import COLOURS, MARKERS
-from snslib.report import interval
+from snslib.shares import interval
 from snslib.training import History
 from snslib.zoo import DEFENSES
 

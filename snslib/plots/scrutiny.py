@@ -33,11 +33,12 @@ def growing_radius(epsilons: Sequence[float], accuracy: Mapping[str, Sequence[fl
     return fig
 
 
-def transfer_matrix(matrix: Mapping[str, Mapping[str, float]]) -> Figure:
+def transfer_matrix(matrix: Mapping[str, Mapping[str, float]], labels: Mapping[str, str]) -> Figure:
     """Who is fooled by whose adversarial images: a heat map of accuracy in percent.
 
     Args:
-        matrix: defense that the images were made on, to defense that judges them, to accuracy in [0, 1].
+        matrix: model that the images were made on, to model that judges them, to accuracy in [0, 1].
+        labels: model to its name in the figure.
     """
     judges = list(next(iter(matrix.values())))
     values = 100 * np.array([[row[judge] for judge in judges] for row in matrix.values()])
@@ -50,13 +51,16 @@ def transfer_matrix(matrix: Mapping[str, Mapping[str, float]]) -> Figure:
         fmt=".0f",
         cmap="cividis",
         linewidths=1,
-        xticklabels=[DEFENSES[judge] for judge in judges],
-        yticklabels=[DEFENSES[source] for source in matrix],
+        xticklabels=[labels[judge] for judge in judges],
+        yticklabels=[labels[source] for source in matrix],
         cbar_kws={"label": "accuracy, %"},
         ax=ax,
     )
     ax.set(xlabel="judged by", ylabel="made on")
-    ax.tick_params(axis="both", rotation=0)
+    ax.tick_params(axis="y", rotation=0)
+    ax.tick_params(axis="x", rotation=0 if len(judges) < 6 else 45)
+    if len(judges) >= 6:
+        plt.setp(ax.get_xticklabels(), ha="right", rotation_mode="anchor")
     plt.close(fig)
     return fig
 

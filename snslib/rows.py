@@ -1,0 +1,171 @@
+"""Tables and findings from the rows in ``results/``: is their robustness real, and what did SNS do to their neurons?"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import torch
+from IPython.display import Markdown
+
+from snslib import published
+from snslib.report import markdown_table, percent, strong_name
+from snslib.sensitivity import top_neurons
+
+CHECKS = {"growing": "growing radius", "one_step": "one step", "transfer": "transfer", "noise": "noise"}
+
+
+def attacked(folder: str, row: str) -> dict[str, float]:
+    """What is recorded of a row on the first test images: accuracy, clean and under attacks that try harder each.
+
+    Args:
+        folder: such as "cifar10/vgg16-w0.25".
+        row: such as "pat".
+
+    Returns:
+        Column to share of images still right, in the order in which a table shows them; what is not recorded lacks.
+    """
+    found = _of_row(folder, row)
+    shares: dict[str, float] = {}
+    if "pgd-accuracy" in found:
+        steps = found["pgd-accuracy"]["config"]["attack"]["steps"]
+        of_paper = found["pgd-accuracy"]["result"]
+        shares |= {"clean": of_paper["clean"], f"PGD-{steps}": of_paper["pgd"]}
+    if "strong-accuracy" in found:
+        shares[strong_name({row: found["strong-accuracy"]})] = found["strong-accuracy"]["result"]
+    if "targeted-pgd" in found:
+        shares["targeted"] = found["targeted-pgd"]["result"]
+    if "autoattack" in found:
+        shares["AutoAttack"] = found["autoattack"]["result"]["accuracy"]
+    return shares
+
+
+def failed_checks(folder: str, row: str) -> list[str] | None:
+    """Which checks for masked gradients a row fails; None where they were not run."""
+    entry = _of_row(folder, row).get("sanity-checks")
+    if entry is None:
+        return None
+    return [label for name, label in CHECKS.items() if not entry["result"][name]["passed"]]
+
+
+def scrutiny_table(rows: Mapping[str, str], folder: str, caption: str, name: str) -> Markdown:
+    """The rows under attacks that try harder from left to right, and the checks that they fail.
+
+    Args:
+        rows: published row to its label; what is missing is shown as not run.
+        folder: such as "cifar10/vgg16-w0.25".
+        caption, name: as in :func:`snslib.report.markdown_table`.
+    """
+    shares = {row: attacked(folder, row) for row in rows}
+    columns = max(shares.values(), key=len)
+    lines = []
+    for row, label in rows.items():
+        lowest = min((share for column, share in shares[row].items() if column != "clean"), default=None)
+        cells = [
+            "not run"
+            if column not in shares[row]
+            else f"**{percent(shares[row][column])[:-1]}**"
+            if shares[row][column] == lowest and column != "clean"
+            else percent(shares[row][column])[:-1]
+            for column in columns
+        ]
+        failed = failed_checks(folder, row)
+        lines.append([label, *cells, "not run" if failed is None else ", ".join(failed) or "none"])
+    return markdown_table(["model", *columns, "fails"], lines, caption, name, "l" + "r" * len(columns) + "l")
+
+
+def least(folder: str, rows: Iterable[str]) -> dict[str, tuple[float, float, str, int]]:
+    """Of each row that AutoAttack was run on: the paper's PGD, the lowest share, its attack, the number of images."""
+    found = {}
+    for row in rows:
+        shares = attacked(folder, row)
+        if "AutoAttack" not in shares or "clean" not in shares:
+            continue
+        del shares["clean"]
+        attack = min(shares, key=shares.__getitem__)
+        n = _of_row(folder, row)["autoattack"]["config"]["n"]
+        found[row] = (next(iter(shares.values())), shares[attack], attack, n)
+    return found
+
+
+def _of_row(folder: str, row: str) -> dict[str, dict[str, Any]]:
+    whats = ("pgd-accuracy", "strong-accuracy", "targeted-pgd", "autoattack", "sanity-checks")
+    found = {what: published.records(folder, what).get(row) for what in whats}
+    return {what: entry for what, entry in found.items() if entry is not None}
+
+
+def states(folder: str, rows: Iterable[str], layers: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Accuracy of rows and what became of the neurons that SNS stabilises, of those rows where all of it is recorded.
+
+    Args:
+        folder: such as "cifar10/vgg16-w0.25".
+        rows: published rows.
+        layers: the stabilised layers.
+
+    Returns:
+        Row to accuracy "clean", on "fixed" x', under "pgd" and under the "strong" PGD, and to what
+        :func:`neurons_state` says of the row's sensitive neurons, which are the vanilla model's.
+    """
+    found = {what: published.records(folder, what) for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy")}
+    found["sensitivity"] = published.records(folder, "sensitivity", split="test")
+    selection = published.records(folder, "sensitivity", split="train").get("vanilla")
+    of_rows: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if selection is None or any(row not in records for records in found.values()):
+            continue
+        entries = {what: records[row] for what, records in found.items()}
+        fraction = entries["sensitivity"]["config"]["trained"].get("sns", {}).get("fraction", 0.1)
+        sigma = {layer: torch.tensor(selection["result"]["sigma"][layer]) for layer in layers}
+        of_rows[row] = {
+            "clean": entries["accuracy"]["result"]["clean"],
+            "fixed": entries["accuracy-on-fixed"]["result"],
+            "pgd": entries["accuracy"]["result"]["pgd"],
+            "strong": entries["strong-accuracy"]["result"],
+            **neurons_state(entries["sensitivity"]["result"], top_neurons(sigma, fraction=fraction)),
+        }
+    return of_rows
+
+
+def loophole_table(rows: Mapping[str, str], layers: Sequence[str], folder: str, caption: str, name: str) -> Markdown:
+    """What SNS training did to accuracy and to the neurons it stabilised, as :func:`states` has it.
+
+    Args:
+        rows: published row to its label; what is missing is shown as not run.
+        layers: the stabilised layers.
+        folder: such as "cifar10/vgg16-w0.25".
+        caption, name: as in :func:`snslib.report.markdown_table`.
+    """
+    of_rows = states(folder, rows, layers)
+    lines = []
+    for row, label in rows.items():
+        state = of_rows.get(row)
+        if state is None:
+            lines.append([label, "not run", *[""] * 6])
+            continue
+        shares = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead"))
+        lines.append([label, *shares, f"{state['sigma']:.3g}", f"{state['relative']:.3g}"])
+    strong_column = strong_name(published.records(folder, "strong-accuracy"))
+    header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "sensitivity", "relative"]
+    return markdown_table(header, lines, caption, name)
+
+
+def neurons_state(
+    measured: Mapping[str, Mapping[str, Sequence[float]]], omega: Mapping[str, torch.Tensor]
+) -> dict[str, float]:
+    """How some neurons do, over all layers: see the keys.
+
+    Args:
+        measured: the result of a sensitivity record.
+        omega: layer to the neurons looked at.
+
+    Returns:
+        "dead", the share of them that put out nothing for any image; "sigma", the mean over layers of their mean
+        sensitivity; "relative", the mean over layers of their summed sensitivity over their summed clean output.
+    """
+    sigma = {layer: torch.tensor(measured["sigma"][layer])[neurons] for layer, neurons in omega.items()}
+    output = {layer: torch.tensor(measured["activation"][layer])[neurons] for layer, neurons in omega.items()}
+    relative = [(sigma[layer].sum() / output[layer].sum()).item() for layer in omega if output[layer].sum() > 0]
+    return {
+        "dead": torch.cat([values == 0 for values in output.values()]).double().mean().item(),
+        "sigma": fmean(values.mean().item() for values in sigma.values()),
+        "relative": fmean(relative) if relative else float("nan"),
+    }

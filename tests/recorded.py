@@ -1,0 +1,60 @@
+"""Publishing records that a test made up, and what the scorecard then says."""
+
+from typing import Any
+
+import torch
+
+from snslib import claims, published
+from snslib.judges import Finding
+from snslib.training import save_tensors
+from snslib.zoo import ATTACKS
+
+FOLDER, ALEXNET = "cifar10/vgg16-w1", "tiny-imagenet/alexnet-w1"
+N = 10_000
+COLUMNS = ("clean", *ATTACKS)
+HALF = dict.fromkeys(COLUMNS, 50.0)
+LAYERS = ["conv8", "conv9", "conv10"]
+PAIRS = [[0], [0]]
+ANY = {"conv1": PAIRS, "fc": PAIRS}  # neurons by layer where a test is about others
+ABOUT: dict[str, Any] = {"device": "cpu", "commit": "abc", "data": {"name": "cifar10", "origin": "official archive"}}
+TRAINED = {"model": "vgg16", "width": 1.0, "sns": {"layers": LAYERS}}
+
+
+def put(row: str, what: str, result: Any, folder: str = FOLDER, seed: int = 0, **config: Any) -> None:
+    name = row if seed == 0 else f"{row}-seed{seed}"
+    entry = {"what": what, "config": {"trained": TRAINED, **config}, "result": result, "seed": seed, **ABOUT}
+    published.publish_record(published.RESULTS / folder / f"{name}.json", name, entry)
+
+
+def put_accuracy(row: str, percent: dict[str, float], folder: str = FOLDER, seed: int = 0) -> None:
+    put(row, "accuracy", {column: value / 100 for column, value in percent.items()}, folder, seed, n=N)
+
+
+def put_sensitivity(row: str, sigma: dict[str, list[float]], under: str = "pgd", seed: int = 0) -> None:
+    result = {"sigma": sigma, "activation": {layer: [1.0] * len(values) for layer, values in sigma.items()}}
+    put(row, "sensitivity", result, seed=seed, split="test", under=under, n=N)
+
+
+def put_model(row: str, epochs: int, seconds: float, device: str = "cpu") -> None:
+    state = {"history": [{"seconds": seconds / epochs}] * epochs, "device": device}
+    save_tensors(published.RESULTS / FOLDER / f"{row}.safetensors", {"x": torch.zeros(1)}, state)
+
+
+def put_targeted(sensitive: dict[str, list[list[int]]], penultimate: dict[str, list[list[int]]], k: int = 2) -> None:
+    result = {
+        "sensitive": sensitive,
+        "penultimate": {"reached": penultimate},
+        "targets": list(range(len(sensitive["fc"]))),
+        "channels": {"pool5": 100},
+    }
+    put("vanilla", "targeted-neurons", result, layer="pool5", k=k)
+
+
+def finding(number: int) -> Finding:
+    [found] = [found for claim, found in claims.scorecard(FOLDER) if claim.number == number]
+    assert found.verdict in claims.VERDICTS
+    return found
+
+
+def verdict(number: int) -> str:
+    return finding(number).verdict

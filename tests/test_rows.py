@@ -1,0 +1,73 @@
+"""Tables of the published rows show what is recorded, mark the lowest number, and say what is not run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snslib import published, rows
+
+FOLDER = "data/net"
+RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
+def put(root: Path, row: str, what: str, result: Any, **config: Any) -> None:
+    entry = {"what": what, "config": config, "result": result}
+    published.publish_record(root / FOLDER / f"{row}.json", row, entry)
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(published, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def scrutinised(root: Path, row: str, pgd: float, strong: float, auto: float, failing: str = "") -> None:
+    put(root, row, "pgd-accuracy", {"clean": 0.9, "pgd": pgd}, n=1000, attack={"steps": 10})
+    put(root, row, "strong-accuracy", strong, n=1000, steps=100, restarts=5)
+    put(root, row, "autoattack", {"accuracy": auto, "warnings": []}, n=1000)
+    put(root, row, "sanity-checks", {name: {"passed": name != failing} for name in rows.CHECKS}, n=1000)
+
+
+def test_the_lowest_number_of_a_row_is_bold_and_failed_checks_are_named(results: Path) -> None:
+    scrutinised(results, "pat", 0.33, 0.31, 0.28)
+    scrutinised(results, "sns", 0.02, 0.0, 0.0, failing="one_step")
+    put(results, "sns", "targeted-pgd", 0.01, n=1000, steps=100)
+    put(results, "nat", "pgd-accuracy", {"clean": 0.8, "pgd": 0.1}, n=1000, attack={"steps": 10})
+    labels = {"pat": "PAT", "sns": "SNS", "nat": "NAT", "alp": "ALP"}
+    table = rows.scrutiny_table(labels, FOLDER, "Caption.", "tbl-3").data
+    header, _, *lines = [cells(line) for line in table.splitlines() if line.startswith("|")]
+    assert header == ["model", "clean", "PGD-10", "PGD-100 × 5", "targeted", "AutoAttack", "fails"]
+    assert lines[0] == ["PAT", "90.00", "33.00", "31.00", "not run", "**28.00**", "none"]
+    assert lines[1] == ["SNS", "90.00", "2.00", "**0.00**", "1.00", "**0.00**", "one step"]
+    assert lines[2] == ["NAT", "80.00", "**10.00**", *["not run"] * 4]
+    assert lines[3] == ["ALP", *["not run"] * 6]
+    assert rows.least(FOLDER, labels) == {
+        "pat": (0.33, 0.28, "AutoAttack", 1000),
+        "sns": (0.02, 0.0, "PGD-100 × 5", 1000),
+    }
+
+
+def test_the_state_of_the_stabilised_neurons(results: Path) -> None:
+    """Of conv8's four neurons those looked at are 3 and 1, the vanilla model's most sensitive; of conv9's two, 0."""
+    selected = {"sigma": {"conv8": [0.0, 3.0, 1.0, 4.0], "conv9": [2.0, 1.0]}}
+    after = {
+        "sigma": {"conv8": [9.0, 0.0, 9.0, 1.0], "conv9": [0.3, 9.0]},
+        "activation": {"conv8": [9.0, 0.0, 9.0, 4.0], "conv9": [0.5, 9.0]},
+    }
+    put(results, "vanilla", "sensitivity", selected, split="train")
+    put(results, "sns", "accuracy", RESULT)
+    put(results, "sns", "accuracy-on-fixed", 0.75)
+    put(results, "sns", "strong-accuracy", 0.0625, steps=100, restarts=5)
+    put(results, "sns", "sensitivity", after, split="test", trained={"sns": {"fraction": 0.5}})
+    labels = {"sns": "SNS", "alp": "ALP"}
+    table = rows.loophole_table(labels, ["conv8", "conv9"], FOLDER, "Caption.", "tbl-2").data
+    _, _, sns, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
+    dead, sigma, relative = 1 / 3, (0.5 + 0.3) / 2, (1 / 4 + 0.3 / 0.5) / 2
+    assert sns[:5] == ["SNS", "90.00", "75.00", "12.50", "6.25"]
+    assert sns[5:] == [f"{100 * dead:.2f}", f"{sigma:.3g}", f"{relative:.3g}"]
+    assert alp[:2] == ["ALP", "not run"]
