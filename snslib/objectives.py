@@ -6,9 +6,9 @@ what they read for x and x'. Where ``pairs`` is None the loop passes None for x'
 examples makes them from the current model.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -25,16 +25,18 @@ from snslib.sensitivity import adversarial_images
 PAIRS = ("fixed", "epoch", "step")
 
 
-class Objective(Protocol):
-    """The shape of an objective."""
+class Objective(ABC):
+    """The shape of an objective.
 
-    @property
-    def pairs(self) -> Tensor | None:
-        """x' of every training image, float (N, 3, H, W) in [0, 1], or None."""
+    ``pairs`` is x' of every training image, float (N, 3, H, W) in [0, 1], or None.
+    """
 
-    def start_epoch(self, model: nn.Module, train: Split) -> None:
-        """Called before each epoch with the current model and the images that are trained on."""
+    pairs: Tensor | None = None
 
+    def start_epoch(self, model: nn.Module, train: Split) -> None:  # noqa: B027
+        """Called before each epoch with the current model and the images trained on; most have nothing to do then."""
+
+    @abstractmethod
     def __call__(
         self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -42,13 +44,8 @@ class Objective(Protocol):
 
 
 @dataclass
-class Vanilla:
+class Vanilla(Objective):
     """Cross-entropy on clean images."""
-
-    pairs: None = None
-
-    def start_epoch(self, model: nn.Module, train: Split) -> None:
-        """Nothing to prepare."""
 
     def __call__(
         self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
@@ -58,14 +55,10 @@ class Vanilla:
 
 
 @dataclass
-class PAT:
+class PAT(Objective):
     """PGD adversarial training (Madry et al. 2018) as in C.1: x' from the current model, clean and x' mixed 1 to 1."""
 
     attack: Attack
-    pairs: None = None
-
-    def start_epoch(self, model: nn.Module, train: Split) -> None:
-        """Nothing to prepare."""
 
     def __call__(
         self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
@@ -76,15 +69,11 @@ class PAT:
 
 
 @dataclass
-class ALP:
+class ALP(Objective):
     """Adversarial logit pairing (Kannan et al. 2018) as in C.1: the loss of PAT plus half the logits' distance."""
 
     attack: Attack
     weight: float = 0.5
-    pairs: None = None
-
-    def start_epoch(self, model: nn.Module, train: Split) -> None:
-        """Nothing to prepare."""
 
     def __call__(
         self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
@@ -96,7 +85,7 @@ class ALP:
 
 
 @dataclass
-class EAT:
+class EAT(Objective):
     """Ensemble adversarial training (Tramer et al. 2018) as in C.1: Step-LL on a model drawn anew for each batch.
 
     With equal chances it is one of the static ``sources`` or the current model. Without sources this is NAT, naive
@@ -112,14 +101,10 @@ class EAT:
     eps: float
     sources: Sequence[nn.Module] = field(default=(), repr=False)
     precision: str = "float32"
-    pairs: None = None
 
     def __post_init__(self) -> None:
         if not self.eps > 0:
             raise ValueError(f"eps: expected a number > 0, got {self.eps!r}")
-
-    def start_epoch(self, model: nn.Module, train: Split) -> None:
-        """Nothing to prepare."""
 
     def __call__(
         self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
@@ -134,7 +119,7 @@ class EAT:
 
 
 @dataclass
-class SNS:
+class SNS(Objective):
     """Sensitive Neurons Stabilizing: Eq. 10, or with ``adversarial`` Eq. 11 and Algorithm 1.
 
     Args:
