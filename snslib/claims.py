@@ -157,10 +157,11 @@ CLAIMS = (
         9,
         "conv8 to conv13 are the best layers for SNS.",
         "Fig. 3b",
-        "",
-        "None stated yet; it has to come before the rows.",
-        lambda: "best from conv8 on (curves)",
-        judges.not_run("SNS with other first layers is not trained"),
+        _06,
+        "Rows trained by Eq. 10 from conv8 on against those from conv1, conv4, conv11 and fc on. "
+        + _ALWAYS.format(n="16"),
+        lambda: "best from conv8 on under every attack (curves)",
+        judges.best_layers,
     ),
     Claim(
         10,

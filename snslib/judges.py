@@ -355,6 +355,21 @@ def _online(evidence: Evidence) -> str:
     return text
 
 
+# --- claim 9: Fig. 3b ---
+
+
+def best_layers(evidence: Evidence) -> Finding:
+    """Claim 9."""
+    ours, *others = ("fig3b_conv8", "fig3b_conv1", "fig3b_conv4", "fig3b_conv11", "fig3b_fc")
+    table = evidence.accuracies(ours, *others)
+    count = tally(table, ours, others)
+    best = []
+    for attack, label in ATTACKS.items():
+        row = max(table, key=lambda row, a=attack: table[row][a].mean)  # type: ignore[misc]
+        best.append(f"{label} {row.removeprefix('fig3b_')} {table[row][attack]} (conv8 {table[ours][attack]})")
+    return Finding(_always_ahead(count), f"conv8 {count}; best from: {', '.join(best)}")
+
+
 # --- claim 15: cost ---
 
 

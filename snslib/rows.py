@@ -11,6 +11,17 @@ from snslib import published
 from snslib.report import markdown_table, percent, strong_name
 from snslib.sensitivity import top_neurons
 
+FIG_3B = {  # what is varied: its value to the row
+    "first layer": {layer: f"fig3b_{layer}" for layer in ("conv1", "conv4", "conv8", "conv11", "fc")},
+    "λ, from conv8": {
+        "0": "fig3b_lam0",
+        "1": "fig3b_lam1",
+        "5": "fig3b_conv8",
+        "25": "fig3b_lam25",
+        "125": "fig3b_lam125",
+    },
+    "neurons, from conv8": {"2%": "fig3b_top2", "10%": "fig3b_conv8", "30%": "fig3b_top30"},
+}
 CHECKS = {"growing": "growing radius", "one_step": "one step", "transfer": "transfer", "noise": "noise"}
 
 
@@ -85,6 +96,16 @@ def least(folder: str, rows: Iterable[str]) -> dict[str, tuple[float, float, str
         n = _of_row(folder, row)["autoattack"]["config"]["n"]
         found[row] = (next(iter(shares.values())), shares[attack], attack, n)
     return found
+
+
+def over_settings(folder: str) -> dict[str, dict[str, dict[str, float]]]:
+    """Accuracy of the rows of Fig. 3b: what is varied to its value to column to share; what is not recorded lacks."""
+    found = published.records(folder, "accuracy")
+    panels = {
+        what: {value: found[row]["result"] for value, row in values.items() if row in found}
+        for what, values in FIG_3B.items()
+    }
+    return {what: values for what, values in panels.items() if values}
 
 
 def _of_row(folder: str, row: str) -> dict[str, dict[str, Any]]:

@@ -127,6 +127,23 @@ def test_seeds_of_a_row_are_taken_together() -> None:
     assert {entry["seed"] for entry in finding(11).records} == {0, 1, 2}
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "reproduced"),  # level with one rival, ahead of three
+        ({"pgd": 49.0}, "partly"),
+        (dict.fromkeys(ATTACKS, 49.0), "not reproduced"),  # level with three, behind one
+    ],
+)
+def test_the_best_first_layer(changes: dict[str, float], expected: str) -> None:
+    put_accuracy("fig3b_conv8", HALF | changes)
+    for layer in ("conv1", "conv11", "fc"):
+        put_accuracy(f"fig3b_{layer}", dict.fromkeys(COLUMNS, 48.0))
+    assert "no record of accuracy: fig3b_conv4" in finding(9).ours
+    put_accuracy("fig3b_conv4", HALF | dict.fromkeys(changes, 51.0))
+    assert verdict(9) == expected
+
+
 # --- sensitivity ---
 
 

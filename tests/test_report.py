@@ -3,7 +3,7 @@
 import numpy as np
 
 from snslib import paper, report
-from snslib.plots import defenses
+from snslib.plots import defenses, fig3b
 
 
 def record(defense: str, **result: float) -> dict:
@@ -59,3 +59,12 @@ def test_layers_come_in_their_order() -> None:
     figure = defenses.by_layer(means, "σ", ["conv2"])
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["conv1", "conv2"]
     assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[3.0, 1.0], [2.0, 0.5]]
+
+
+def test_settings_are_drawn_in_their_order_with_intervals() -> None:
+    result = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
+    figure = fig3b.over_settings({"from": {"conv1": RESULT, "conv8": result | {"pgd": 0.5}}, "λ": {"5": result}}, 1000)
+    layers, weights = figure.axes
+    assert [text.get_text() for text in layers.get_xticklabels()] == ["conv1", "conv8"]
+    assert [list(line.get_ydata()) for line in layers.lines][3] == [12.5, 50.0]
+    assert len(weights.lines) == 5

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from snslib import published, rows
+from snslib import published, reproduction, rows
 
 FOLDER = "data/net"
 RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
@@ -50,6 +50,20 @@ def test_the_lowest_number_of_a_row_is_bold_and_failed_checks_are_named(results:
         "pat": (0.33, 0.28, "AutoAttack", 1000),
         "sns": (0.02, 0.0, "PGD-100 × 5", 1000),
     }
+
+
+def test_every_row_of_fig_3b_is_in_its_figure_and_those_not_run_are_left_out(results: Path) -> None:
+    assert {row for values in rows.FIG_3B.values() for row in values.values()} == set(reproduction.FIG_3B)
+    assert rows.over_settings(FOLDER) == {}
+    put(results, "fig3b_conv8", "accuracy", RESULT)
+    put(results, "fig3b_lam25", "accuracy", RESULT | {"pgd": 0.0})
+    panels = rows.over_settings(FOLDER)
+    assert {what: list(values) for what, values in panels.items()} == {
+        "first layer": ["conv8"],
+        "λ, from conv8": ["5", "25"],
+        "neurons, from conv8": ["10%"],
+    }
+    assert panels["λ, from conv8"]["25"]["pgd"] == 0.0
 
 
 def test_the_state_of_the_stabilised_neurons(results: Path) -> None:
