@@ -147,8 +147,9 @@ CLAIMS = (
         "Under fog the order turns: PAT's sensitive neurons are more sensitive in most layers.",
         "Fig. 7b",
         "",
-        "Mean sensitivity of each model's own top 10% between clean and foggy images. Reproduced: higher in PAT in "
-        "more than half of the layers. Partly: in one at least.",
+        "Mean sensitivity of each model's own top 10% between clean and foggy images, at the strongest of "
+        "CIFAR-10-C's five severities (the paper names none). Reproduced: higher in PAT in more than half of the "
+        "layers. Partly: in one at least.",
         lambda: "most layers (curves); but PAT's printed accuracy in fog is the higher one, 55.64% against 33.64%, "
         "which does not fit the text's conclusion that sensitivity indicates robustness",
         judges.fog,

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from snslib import checks
+from snslib.attacks import Attack
 from snslib.data import to_float
 
 Corruption = Callable[[Tensor, int, torch.Generator], Tensor]  # (x, severity, generator) to corrupted x
@@ -120,6 +121,22 @@ CORRUPTIONS: dict[str, Corruption] = {
     "jpeg_compression": lambda x, severity, generator: jpeg_compression(x, severity),
     "defocus_blur": lambda x, severity, generator: defocus_blur(x, severity),
 }
+
+
+def as_attack(name: str, severity: int, seed: int = 0) -> Attack:
+    """A corruption in the place of an attack; it looks at neither model nor label, and goes on drawing at each call.
+
+    Args:
+        name: one of CORRUPTIONS.
+        severity: 1 to 5.
+        seed: decides fractals and noise.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    checks.one_of("name", name, CORRUPTIONS)
+    corrupt, generator = CORRUPTIONS[name], torch.Generator().manual_seed(seed)
+    return lambda model, x, y: corrupt(x, severity, generator)
 
 
 def _plasma_fractals(n: int, levels: int, decay: float, generator: torch.Generator) -> Tensor:

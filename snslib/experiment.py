@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from snslib import attacks
+from snslib.corruptions import CORRUPTIONS, as_attack
 from snslib.data import Split
 from snslib.evaluation import accuracy, predicted
 from snslib.hooks import suppress
@@ -83,6 +84,21 @@ class Experiment(Zoo):
             return [shared_accuracy(model, self.test, attack) for attack in attack_at]
 
         return self._record("accuracy-by-eps", defense, {"n": len(self.test), "epsilons": epsilons}, compute)
+
+    def corrupted_accuracy(self, defense: str) -> dict[str, Any]:
+        """Accuracy on the test images under the four corruptions of Fig. 7b and 10.
+
+        Result: each corruption to the share of images still right at severities 1 to 5.
+        """
+
+        def compute() -> dict[str, list[float]]:
+            model, seed = self.model(defense), self.settings.seed
+            return {
+                name: [shared_accuracy(model, self.test, as_attack(name, severity, seed)) for severity in range(1, 6)]
+                for name in CORRUPTIONS
+            }
+
+        return self._record("corrupted-accuracy", defense, {"n": len(self.test)}, compute)
 
     def sensitivity_of_halves(self, defense: str) -> dict[str, Any]:
         """Sensitivity under PGD, measured apart on two disjoint halves of the images that select the neurons.
@@ -180,13 +196,17 @@ class Experiment(Zoo):
         inputs = {"layer": layer, "k": k, "n_pairs": s.n_pairs, "fraction": s.fraction}
         return self._record("targeted-neurons", "vanilla", inputs, compute)
 
-    def suppression(self, betas: list[float] = BETAS) -> dict[str, Any]:
+    def suppression(self, betas: list[float] = BETAS, n: int | None = None) -> dict[str, Any]:
         """Accuracy of the vanilla model when its sensitive neurons' outputs are multiplied by beta (Fig. 3a).
+
+        Args:
+            betas: the factors, 1 leaves the model as it is.
+            n: on the first n test images; None for all.
 
         Result: "white_box" (attacks on the suppressed model) and "transferred" (attacks on the model as it was), each
         "clean" and attack to one accuracy per beta; "betas".
         """
-        s = self.settings
+        s, test = self.settings, self.test.take(n)
 
         def compute() -> dict[str, Any]:
             model = self.model("vanilla")
@@ -197,15 +217,15 @@ class Experiment(Zoo):
                 self.progress(f"suppressing the sensitive neurons: {name}")
                 white_box, transferred = [], []
                 if attack is None:
-                    images = list(self._inputs(self.test))
+                    images = list(self._inputs(test))
                 else:
-                    images = [x_adv for _, x_adv in dual_pairs(model, self.test, attack)]
+                    images = [x_adv for _, x_adv in dual_pairs(model, test, attack)]
                 for beta in betas:
                     with suppress(model, omega, beta):
-                        white_box.append(accuracy(model, self.test, attack))
-                        transferred.append((predicted(model, images) == self.test.labels).double().mean().item())
+                        white_box.append(accuracy(model, test, attack))
+                        transferred.append((predicted(model, images) == test.labels).double().mean().item())
                 result["white_box"][name], result["transferred"][name] = white_box, transferred
             return result
 
-        inputs = {"n": len(self.test), "n_pairs": s.n_pairs, "fraction": s.fraction, "betas": betas}
+        inputs = {"n": len(test), "n_pairs": s.n_pairs, "fraction": s.fraction, "betas": betas}
         return self._record("suppression", "vanilla", inputs, compute)

@@ -250,13 +250,15 @@ def calmer_top(evidence: Evidence) -> Finding:
 
 def fog(evidence: Evidence) -> Finding:
     """Claim 8."""
-    found = evidence.find("sensitivity", "vanilla", "pat", split="test", under="fog")
-    if len(found) < 2:
-        raise NotRunError("sensitivity under fog is not measured yet")
-    layers = _layers(found["vanilla"])
-    higher, text = _lower(_top_mean, found["vanilla"], found["pat"], layers)
+    entries = evidence.need("sensitivity", "vanilla", "pat", split="test", under="fog-5")
+    layers = _layers(entries["vanilla"])
+    higher, text = _lower(_top_mean, entries["vanilla"], entries["pat"], layers)
     verdict = "reproduced" if 2 * higher > len(layers) else "partly" if higher else "not reproduced"
-    return Finding(verdict, f"PAT's are more sensitive in {text}")
+    ours = f"PAT's are more sensitive in {text}"
+    accuracy = evidence.find("corrupted-accuracy", "vanilla", "pat")
+    for row, of_row in accuracy.items():
+        ours += f"; {DEFENSES[row]} accuracy in fog {share_of(of_row, lambda result: result['fog'][4])}"
+    return Finding(verdict, ours)
 
 
 def below_pat(evidence: Evidence) -> Finding:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from snslib import checks, published
+from snslib.corruptions import CORRUPTIONS
 from snslib.scrutinised import Scrutiny
 from snslib.settings import Settings
 from snslib.training import load_tensors
@@ -85,6 +86,8 @@ FIG_3B = {  # Eq. 10 from other layers of VGG-16 on, with other lambdas and frac
 ROWS = TABLE | REMEDIES | FIG_3B
 STRONG = {"steps": 100, "restarts": 5, "n": 1000}  # of the strong attack, whose step is eps / 4
 N_SCRUTINY = 1000  # test images of the measurements of snslib.scrutinised
+N_SUPPRESSION = 2000  # test images of Fig. 3a
+WEATHER = tuple(f"{corruption}-5" for corruption in CORRUPTIONS)  # at their strongest severity
 N_FIG_3B = 2000  # test images of the rows of FIG_3B
 
 
@@ -164,21 +167,30 @@ def _steps(name: str, base: Settings, folder: Path | None, progress: Callable[[s
         return [measured(lambda: sketch.accuracy(row.defense)), measured(lambda: sketch.accuracy_on_fixed(row.defense))]
     of_row = Scrutiny(settings, folder, progress)
     publish = partial(_publish, of_row, row.defense, record.with_suffix(".safetensors"))
-    return [publish, *map(measured, _measurements(of_row, row.defense))]
+    return [publish, *map(measured, _measurements(of_row, name))]
 
 
-def _measurements(of_row: Scrutiny, defense: str) -> list[Callable[[], dict[str, Any]]]:
+def _measurements(of_row: Scrutiny, name: str) -> list[Callable[[], dict[str, Any]]]:
     """What is measured of a row, quick things first."""
+    defense = ROWS[name].defense
     everything = [
         lambda: of_row.accuracy(defense),
         lambda: of_row.accuracy_on_fixed(defense),
         lambda: of_row.strong_accuracy(defense, **STRONG),
         lambda: of_row.sensitivity(defense),
     ]
-    if defense == "vanilla":
-        everything.append(lambda: of_row.sensitivity(defense, split="train"))
-    if defense != "vanilla":  # whose own examples are transferred to the others
+    if name == "vanilla":
+        everything += [
+            lambda: of_row.sensitivity(defense, split="train"),
+            lambda: of_row.targeted_neurons(of_row.penultimate_layer),
+            lambda: of_row.suppression(n=N_SUPPRESSION),
+        ]
+    else:
         everything.append(lambda: of_row.sanity_checks(defense, "vanilla", N_SCRUTINY))
+    if name in ("vanilla", "pat"):  # which the figures of section 3 and the supplement compare
+        others = [attack for attack in of_row.attacks if attack != "pgd"]
+        everything += [partial(of_row.sensitivity, defense, under) for under in (*others, *WEATHER)]
+        everything.append(lambda: of_row.corrupted_accuracy(defense))
     return [
         *everything,
         lambda: of_row.pgd_accuracy(defense, N_SCRUTINY),

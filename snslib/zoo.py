@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from snslib import attacks, cache, checks, distributed, published
 from snslib.attacks import Attack
+from snslib.corruptions import CORRUPTIONS, as_attack
 from snslib.data import Dataset, Split, batches, hold_out, to_float
 from snslib.datasets import load_dataset
 from snslib.evaluation import correct
@@ -59,7 +60,7 @@ _TRAINING_CODE = (
     "evaluation.py",
     "zoo.py",
 )
-_MEASURING_CODE = (*_TRAINING_CODE, "experiment.py", "scrutiny.py")
+_MEASURING_CODE = (*_TRAINING_CODE, "experiment.py", "scrutiny.py", "corruptions.py")
 
 
 class Zoo:
@@ -299,12 +300,12 @@ class Zoo:
 
         Args:
             defense: the model that is attacked and measured.
-            attack: one of ATTACKS.
+            attack: one of ATTACKS, or a corruption and its severity, such as "fog-5".
             split: "test", or "train" for the images on which the sensitive neurons are selected.
 
         Result: "sigma", layer to one number per neuron, and "activation", the same for the L1 norm of the output.
         """
-        checks.one_of("attack", attack, self.attacks)
+        moved = self._moved_by(attack)
         images = self.test if split == "test" else self.data.train.take(self.settings.n_pairs)
         layers = [*self.conv_layers, "fc"]
 
@@ -312,11 +313,18 @@ class Zoo:
             model = self.model(defense)
             self.progress(f"measuring the sensitivity of {defense} under {attack} on {len(images)} {split} images")
             mine = distributed.share(images)
-            sigma = neuron_sensitivity(model, dual_pairs(model, mine, self.attacks[attack]), layers)
+            sigma = neuron_sensitivity(model, dual_pairs(model, mine, moved), layers)
             activation = neuron_activation(model, self._inputs(mine), layers)
             return {"sigma": as_lists(of_all(sigma, len(mine))), "activation": as_lists(of_all(activation, len(mine)))}
 
         return self._record("sensitivity", defense, {"under": attack, "split": split, "n": len(images)}, compute)
+
+    def _moved_by(self, name: str) -> Attack:
+        corruption, _, severity = name.partition("-")
+        if corruption in CORRUPTIONS and severity in ("1", "2", "3", "4", "5"):
+            return as_attack(corruption, int(severity), self.settings.seed)
+        checks.one_of("attack", name, (*self.attacks, *(f"{corruption}-1..5" for corruption in CORRUPTIONS)))
+        return self.attacks[name]
 
     def _record(self, what: str, defense: str, inputs: dict[str, Any], compute: Callable[[], Any]) -> dict[str, Any]:
         s = self.settings

@@ -381,3 +381,12 @@ def test_defocus_refuses_images_smaller_than_the_blur() -> None:
     with pytest.raises(ValueError, match="x: the blur reaches 2 pixels and needs larger images, got 32x2"):
         defocus_blur(constant(0)[..., :2], 5)
     assert defocus_blur(constant(0)[..., :2], 1).shape == (1, 3, 32, 2)
+
+
+def test_as_an_attack_it_gives_batch_by_batch_what_it_gives_for_all() -> None:
+    x = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    attack = corruptions.as_attack("fog", 4, seed=3)
+    parts = torch.cat([attack(torch.nn.Identity(), part, torch.zeros(len(part))) for part in x.split(2)])
+    assert torch.equal(parts, corruptions.fog(x, 4, torch.Generator().manual_seed(3)))
+    with pytest.raises(ValueError, match=r"^name: .*fog.*'mist'"):
+        corruptions.as_attack("mist", 1)

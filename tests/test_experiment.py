@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from tiny import TINY
 
-from snslib import settings
+from snslib import corruptions, settings
 from snslib.attacks import pgd
 from snslib.data import to_float
 from snslib.experiment import Experiment
 from snslib.modes import PRECISIONS
-from snslib.sensitivity import top_neurons
+from snslib.sensitivity import neuron_sensitivity, top_neurons
 from snslib.zoo import ATTACKS, DEFENSES
 
 
@@ -126,6 +126,19 @@ def test_unknown_names_are_refused(experiment: Experiment) -> None:
         experiment.model("vanila")
     with pytest.raises(ValueError, match="attack: expected one of step_ll"):
         experiment.sensitivity("vanilla", attack="pdg")
+    with pytest.raises(ValueError, match=r"attack: .*fog-1\.\.5.*'fog-6'"):
+        experiment.sensitivity("vanilla", attack="fog-6")
+
+
+def test_corruptions_take_the_place_of_attacks(experiment: Experiment) -> None:
+    shares = experiment.corrupted_accuracy("vanilla")["result"]
+    model, test = experiment.model("vanilla"), experiment.test
+    x = corruptions.jpeg_compression(to_float(test.images), 5)
+    assert shares["jpeg_compression"][4] == (model(x).argmax(1) == test.labels).double().mean().item()
+    assert [len(of_one) for of_one in shares.values()] == [5] * 4
+    sigma = experiment.sensitivity("vanilla", "jpeg_compression-5")["result"]["sigma"]["conv3"]
+    by_hand = neuron_sensitivity(model, [(to_float(test.images), x)], ["conv3"])["conv3"]
+    assert sigma == pytest.approx(by_hand.tolist(), rel=1e-4)
 
 
 def test_a_small_folder_of_images_goes_through_the_pipeline(tmp_path: Path) -> None:

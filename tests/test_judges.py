@@ -194,9 +194,12 @@ def test_an_attack_that_is_not_run_leaves_it_partly() -> None:
 
 @pytest.mark.parametrize(("lower", "expected"), [(3, "not reproduced"), (2, "partly"), (1, "reproduced")])
 def test_fog_turns_the_order(lower: int, expected: str) -> None:
-    put_sensitivity("vanilla", each([2.0]), "fog")
-    put_sensitivity("pat", {layer: [1.0 if i < lower else 3.0] for i, layer in enumerate(LAYERS)}, "fog")
+    put_sensitivity("vanilla", each([2.0]), "fog-5")
+    put_sensitivity("pat", {layer: [1.0 if i < lower else 3.0] for i, layer in enumerate(LAYERS)}, "fog-5")
     assert verdict(8) == expected
+    for row, share in (("vanilla", 0.3364), ("pat", 0.5564)):
+        put(row, "corrupted-accuracy", {"fog": [0.9, 0.8, 0.7, 0.6, share]}, n=N)
+    assert finding(8).ours.endswith("Vanilla accuracy in fog 33.64%; PAT accuracy in fog 55.64%")
 
 
 @pytest.mark.parametrize(("lower", "expected"), [(3, "reproduced"), (2, "partly"), (1, "not reproduced")])

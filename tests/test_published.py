@@ -27,6 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, results: Path) -> None:
     monkeypatch.setattr(reproduction, "STRONG", {"steps": 2, "restarts": 2, "n": 10})
     monkeypatch.setattr(reproduction, "N_SCRUTINY", 4)
     monkeypatch.setattr(reproduction, "N_FIG_3B", 5)
+    monkeypatch.setattr(reproduction, "N_SUPPRESSION", 5)
     all_right = torch.ones(4, dtype=torch.bool)
     monkeypatch.setattr(scrutiny, "autoattack", lambda *arguments: all_right)  # which takes minutes
 
@@ -58,6 +59,10 @@ def test_every_row_has_its_model_and_its_measurements(results: Path) -> None:
     assert published.records(FOLDER, "autoattack")["vanilla"]["config"]["n"] == 4
     assert set(published.records(FOLDER, "sanity-checks")) == set(SOME) - {"vanilla"}
     assert set(published.records(FOLDER, "sensitivity", split="train")) == {"vanilla"}
+    assert set(published.records(FOLDER, "targeted-neurons")) == {"vanilla"}
+    assert published.records(FOLDER, "suppression")["vanilla"]["config"]["n"] == 5
+    for under in ("step_ll", "mi_fgsm", "fgsm", "fog-5", "jpeg_compression-5"):
+        assert set(published.records(FOLDER, "sensitivity", under=under)) == {"vanilla"}
     assert published.records(FOLDER, "strong-accuracy")["vanilla"]["config"]["n"] == 10
     assert published.records("digits/vgg16-w1", "accuracy") == {}
 
