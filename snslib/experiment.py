@@ -1,18 +1,20 @@
 """What the paper measures on the models of one setting: each measurement is a record, found again when asked twice."""
 
+import math
+from dataclasses import asdict
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from snslib import attacks
+from snslib import attacks, segmentation
 from snslib.corruptions import CORRUPTIONS, as_attack
 from snslib.data import Split
 from snslib.evaluation import accuracy, predicted
 from snslib.hooks import suppress
 from snslib.modes import images_at_once
 from snslib.scrutiny import strong_pgd
-from snslib.sensitivity import dual_pairs, important_neurons, neuron_sensitivity, top_neurons
+from snslib.sensitivity import dual_pairs, important_neurons, neuron_activation, neuron_sensitivity, top_neurons
 from snslib.zoo import Zoo, as_lists, shared_accuracy
 
 BETAS = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5]  # Fig. 3a
@@ -195,6 +197,46 @@ class Experiment(Zoo):
 
         inputs = {"layer": layer, "k": k, "n_pairs": s.n_pairs, "fraction": s.fraction}
         return self._record("targeted-neurons", "vanilla", inputs, compute)
+
+    def regions(self, layer: str, n: int | None = None) -> dict[str, Any]:
+        """How much of what neurons of the vanilla model look at stays the same under PGD (Fig. 4-5, 14-17).
+
+        The quarter of the layer's neurons that is most sensitive on these images is held against the least sensitive
+        quarter; neurons that put out nothing for any image are left out.
+
+        Args:
+            layer: one with maps of several positions, such as pool2.
+            n: on the first n test images; None for all.
+
+        Result: "units" and "overlap", each with "sensitive" and "insensitive": the neurons from the most sensitive
+        down, and for each its mean intersection over union of masks (None where it is active in no image);
+        "comparison", as :class:`snslib.segmentation.Comparison` has it.
+        """
+        images = self.test.take(n)
+
+        def compute() -> dict[str, Any]:
+            model = self.model("vanilla")
+            pairs = list(dual_pairs(model, images, self.attacks["pgd"]))
+            sigma = neuron_sensitivity(model, pairs, [layer])[layer]
+            output = neuron_activation(model, (x for x, _ in pairs), [layer])[layer]
+            order = sigma.argsort(descending=True)
+            order = order[output[order] > 0].cpu()
+            quarter = max(2, len(order) // 4)
+            units = {"sensitive": order[:quarter], "insensitive": order[-quarter:]}
+            overlap: dict[str, Tensor] = {}
+            for name, of_group in units.items():
+                thresholds = segmentation.unit_thresholds(model, images, layer, of_group)
+                overlap[name] = segmentation.mask_overlap(model, pairs, layer, of_group, thresholds)
+            sensitive, insensitive = overlap.values()
+            comparison = segmentation.compare_overlap(sensitive, insensitive, seed=self.settings.seed)
+            means = {name: values.nanmean(0).tolist() for name, values in overlap.items()}
+            return {
+                "units": {name: of_group.tolist() for name, of_group in units.items()},
+                "overlap": {name: [None if math.isnan(m) else m for m in values] for name, values in means.items()},
+                "comparison": asdict(comparison),
+            }
+
+        return self._record("regions", "vanilla", {"layer": layer, "n": len(images)}, compute)
 
     def suppression(self, betas: list[float] = BETAS, n: int | None = None) -> dict[str, Any]:
         """Accuracy of the vanilla model when its sensitive neurons' outputs are multiplied by beta (Fig. 3a).

@@ -122,6 +122,24 @@ def first_of_fc_printed() -> str:
     return _first_of_fc([(range(len(neurons)), neurons)]).ours
 
 
+# --- claim 4: regions ---
+
+
+def regions(evidence: Evidence) -> Finding:
+    """Claim 4."""
+    entries = evidence.need("regions", "vanilla", layer="pool2")["vanilla"]
+    found = [entry["result"]["comparison"] for entry in entries]
+    lower = [each["p_value"] < 0.05 and each["sensitive"] < each["insensitive"] for each in found]
+    kept = fmean(each["insensitive"] for each in found)
+    verdict = "not reproduced"
+    if 2 * sum(lower) > len(lower):
+        verdict = "reproduced" if kept >= 0.5 else "partly"
+    of_sensitive = _spread([each["sensitive"] for each in found])
+    of_others = _spread([each["insensitive"] for each in found])
+    p_values = ", ".join(f"{each['p_value']:.2g}" for each in found)
+    return Finding(verdict, f"mean overlap of masks {of_sensitive} sensitive, {of_others} insensitive, p = {p_values}")
+
+
 # --- claim 5: suppression ---
 
 

@@ -184,6 +184,7 @@ def _measurements(of_row: Scrutiny, name: str) -> list[Callable[[], dict[str, An
             lambda: of_row.sensitivity(defense, split="train"),
             lambda: of_row.targeted_neurons(of_row.penultimate_layer),
             lambda: of_row.suppression(n=N_SUPPRESSION),
+            lambda: of_row.regions(of_row.region_layer),
         ]
     else:
         everything.append(lambda: of_row.sanity_checks(defense, "vanilla", N_SCRUTINY))

@@ -19,9 +19,11 @@ from scipy import stats
 from torch import Tensor, nn
 
 from snslib import checks
+from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
 from snslib.hooks import record
 from snslib.modes import arranged, device_of, frozen, images_at_once
+from snslib.sensitivity import dual_pairs
 
 Units = Tensor | Sequence[int]
 
@@ -169,6 +171,29 @@ def mask_overlap(
     if not overlaps:
         raise ValueError("pairs: got none; expected batches (x, x')")
     return torch.cat(overlaps)
+
+
+def examples(
+    model: nn.Module, split: Split, attack: Attack, layer: str, units: Units, k: int = 5
+) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """What Fig. 4-5 show of each neuron: the images that activate it most, their twins, and where it sees them.
+
+    Args:
+        model, split, layer, units, k: as in :func:`top_images`; thresholds are of the same split.
+        attack: maps (model, x, y) to x'.
+
+    Returns:
+        Per neuron x and x', float (k, 3, H, W), and its masks in them, bool (k, H, W).
+    """
+    places = top_images(model, split, layer, units, k)
+    thresholds = unit_thresholds(model, split, layer, units)
+    shown = []
+    for unit, limit, chosen in zip(torch.as_tensor(units).tolist(), thresholds, places, strict=True):
+        few = Split(split.images[chosen], split.labels[chosen])
+        x, x_adv = next(dual_pairs(model, few, attack))
+        mask, mask_adv = (unit_masks(model, images, layer, [unit], limit[None])[:, 0] for images in (x, x_adv))
+        shown.append((x, x_adv, mask, mask_adv))
+    return shown
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ _TRAINING_CODE = (
     "evaluation.py",
     "zoo.py",
 )
-_MEASURING_CODE = (*_TRAINING_CODE, "experiment.py", "scrutiny.py", "corruptions.py")
+_MEASURING_CODE = (*_TRAINING_CODE, "experiment.py", "scrutiny.py", "corruptions.py", "segmentation.py")
 
 
 class Zoo:
@@ -113,6 +113,11 @@ class Zoo:
         """The layer whose neurons feed fc (section 3.2); pool5 of VGG-16, where its head leaves it as it is."""
         *_, last, _ = (name for name, _ in self._build().named_children())
         return "pool5" if last == "head" and self.data.image_size == 32 else last
+
+    @cached_property
+    def region_layer(self) -> str:
+        """The layer whose neurons' regions are looked at: that of Fig. 14-17, or the third convolutional one."""
+        return {"vgg16": "pool2", "alexnet": "pool3"}.get(self.settings.model, self.conv_layers[2])
 
     @cached_property
     def attacks(self) -> dict[str, Attack]:

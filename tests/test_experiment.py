@@ -14,7 +14,7 @@ from snslib.attacks import pgd
 from snslib.data import to_float
 from snslib.experiment import Experiment
 from snslib.modes import PRECISIONS
-from snslib.sensitivity import neuron_sensitivity, top_neurons
+from snslib.sensitivity import dual_pairs, neuron_sensitivity, top_neurons
 from snslib.zoo import ATTACKS, DEFENSES
 
 
@@ -177,3 +177,15 @@ def test_every_measurement_depends_on_the_attack(experiment: Experiment, folder:
         configs = [measured(e, "vanilla")["config"] for e in (experiment, other)]
         assert configs[0]["trained"] == configs[1]["trained"]
         assert [config["attack"]["eps"] for config in configs] == [TINY.eps, 16 / 255]
+
+
+def test_regions_compare_the_most_with_the_least_sensitive_quarter(experiment: Experiment) -> None:
+    found = experiment.regions("pool2")["result"]
+    pairs = list(dual_pairs(experiment.model("vanilla"), experiment.test, experiment.attacks["pgd"]))
+    sigma = neuron_sensitivity(experiment.model("vanilla"), pairs, ["pool2"])["pool2"]
+    most, least = (sigma[found["units"][name]] for name in ("sensitive", "insensitive"))
+    assert len(most) == len(least) >= 2
+    assert most.min() >= least.max()
+    assert most.max() == sigma.max()
+    known = [value for value in found["overlap"]["sensitive"] if value is not None]
+    assert found["comparison"]["sensitive"] == pytest.approx(sum(known) / len(known))

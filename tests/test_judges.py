@@ -322,3 +322,20 @@ def test_times_on_different_devices_are_not_compared() -> None:
     for row, device in (("vanilla", "cpu"), ("pat", "cuda"), ("sns_sen_adv", "cpu")):
         put_model(row, 1, 1, device)
     assert finding(15).ours == "the models were trained on different devices"
+
+
+@pytest.mark.parametrize(
+    ("sensitive", "insensitive", "p_value", "expected"),
+    [
+        (0.2, 0.5, 0.04, "reproduced"),
+        (0.2, 0.4, 0.04, "partly"),
+        (0.2, 0.5, 0.06, "not reproduced"),
+        (0.5, 0.2, 0.01, "not reproduced"),
+    ],
+)
+def test_what_neurons_look_at(sensitive: float, insensitive: float, p_value: float, expected: str) -> None:
+    result = {"comparison": {"sensitive": sensitive, "insensitive": insensitive, "p_value": p_value}}
+    put("vanilla", "regions", {"comparison": {"sensitive": 0, "insensitive": 1, "p_value": 0}}, layer="pool3")
+    assert verdict(4) == "not run"
+    put("vanilla", "regions", result, layer="pool2")
+    assert verdict(4) == expected

@@ -349,3 +349,18 @@ def test_the_figure_darkens_what_the_neuron_does_not_see() -> None:
     assert (shown[4:] < 0.4).all()
     assert [ax.get_xlabel() for ax in axes] == ["", "", "1.00", "–", "", "", "0.00", "0.00"]
     assert axes[0].get_ylabel() == "pool2 7\nbenign"
+
+
+def test_examples_put_the_pieces_together(net: Net) -> None:
+    split = random_split(12)
+
+    def darker(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        return x / 2
+
+    (x, x_adv, mask, mask_adv), _ = segmentation.examples(net, split, darker, "relu", [RED, GREEN], k=3)
+    chosen = top_images(net, split, "relu", [RED], 3)[0]
+    assert torch.equal(x, to_float(split.images[chosen]))
+    assert torch.equal(x_adv, x / 2)
+    limit = unit_thresholds(net, split, "relu", [RED])
+    assert torch.equal(mask, x[:, RED] > limit)
+    assert not mask_adv.any()  # no half of a value is among the highest
