@@ -22,7 +22,8 @@ class Settings:
 
     profile: Annotated[
         str,
-        "what the rest starts from: digits, cifar10, cifar10-small, cifar10-resnet18, tiny-imagenet or imagenet-200",
+        "what the rest starts from: digits, cifar10, cifar10-small, cifar10-resnet18, tiny-imagenet, "
+        "tiny-imagenet-small or imagenet-200",
     ]
     dataset: Annotated[str, "digits, cifar10, tiny-imagenet or folder:PATH"]
     model: Annotated[str, "vgg16, alexnet, resnet18 or googlenet"]
@@ -143,12 +144,22 @@ CIFAR10_SMALL = replace(  # what a CPU trains in hours: the rows that results/ h
 TINY_IMAGENET = replace(
     CIFAR10, profile="tiny-imagenet", dataset="tiny-imagenet", model="alexnet", lam=6.0, first_layer="conv3"
 )
+TINY_IMAGENET_SMALL = replace(  # the same for Table 2
+    TINY_IMAGENET,
+    profile="tiny-imagenet-small",
+    width=1 / 4,
+    vanilla_epochs=30,
+    pat_epochs=12,
+    source_epochs=8,
+    precision="bfloat16",
+)
 PROFILES = {
     "digits": DIGITS,
     "cifar10": CIFAR10,
     "cifar10-small": CIFAR10_SMALL,
     "cifar10-resnet18": replace(CIFAR10, profile="cifar10-resnet18", model="resnet18", first_layer="block5"),
     "tiny-imagenet": TINY_IMAGENET,
+    "tiny-imagenet-small": TINY_IMAGENET_SMALL,
     "imagenet-200": replace(
         TINY_IMAGENET,
         profile="imagenet-200",
