@@ -1,4 +1,7 @@
-"""``python -m snslib``: train a model, judge it, or measure its neurons, in one process or in those of torchrun."""
+"""``python -m snslib``: train a model, judge it, measure its neurons or those of any model.
+
+All but ``profile`` run in one process or in those of torchrun.
+"""
 
 import argparse
 import sys
@@ -10,7 +13,7 @@ from typing import Any
 
 import torch
 
-from snslib import cache, distributed, published, reproduction, settings
+from snslib import cache, distributed, profiling, published, reproduction, settings
 from snslib.experiment import Experiment
 from snslib.sensitivity import top_neurons
 from snslib.settings import Settings
@@ -25,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         options = vars(_parser(arguments).parse_args(arguments))
+        if options["command"] == "profile":
+            print("\n".join(profile({name: options[name] for name in profiling.options()})))
+            return 0
         with distributed.process_group(options["device"]):
             first = distributed.rank() == 0
             run = settings.from_parameters({field.name: options[field.name] for field in fields(Settings)})
@@ -71,6 +77,19 @@ def reproduce(experiment: Experiment, options: dict[str, Any]) -> list[str]:
     return [str(published.RESULTS / reproduction.folder_of(experiment.settings))]
 
 
+def profile(options: dict[str, Any]) -> list[str]:
+    """Accuracy in percent, per layer its sensitivity and most sensitive neurons, and where the report is."""
+    out = options["out"] or f"profile-{options['model'].rpartition(':')[2]}"
+    found = profiling.profile(**profiling.from_parameters(options | {"out": out}), progress=_progress)
+    width = max(map(len, found.sigma))
+    lines = [f"clean    {100 * found.clean:6.2f} %", f"pgd      {100 * found.attacked:6.2f} %"]
+    lines.append(f"{'layer':<{width}} neurons     mean  most sensitive")
+    for layer, values in found.sigma.items():
+        top = " ".join(map(str, found.omega[layer].tolist()[:5]))
+        lines.append(f"{layer:<{width}} {len(values):7} {values.mean():8.4g}  {top}")
+    return [*lines, str(Path(out).expanduser() / "report.html")]
+
+
 COMMANDS = {
     "train": ("train a model, or find it, and print where it is", train),
     "evaluate": ("print a model's accuracy on test images, clean and under the four attacks", evaluate),
@@ -104,7 +123,16 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
             metavar = {bool: "BOOL", int: "N", float: "NUMBER", str: "NAME"}[next(iter(typing.get_args(kind)), kind)]
             default = "" if getattr(profile, field) is None else f" ({shown[field]})"
             group.add_argument(_option(field), metavar=metavar, help=text + default)
+    _add_profile(commands)
     return parser
+
+
+def _add_profile(commands: Any) -> None:
+    about = "attack any model, measure every neuron, and write two tables and a page"
+    command = commands.add_parser("profile", help=about, description=about, allow_abbrev=False)
+    for name, (_, text) in profiling.options().items():
+        text += " (profile-NAME)" * (name == "out")
+        command.add_argument(_option(name), metavar="VALUE", required=name in ("model", "data"), help=text)
 
 
 def _add_choice(command: argparse.ArgumentParser, name: str, known: Collection[str], default: str, text: str) -> None:

@@ -1,6 +1,7 @@
 """Tables and findings from the rows in ``results/``: is their robustness real, and what did SNS do to their neurons?"""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from statistics import fmean
 from typing import Any
 
@@ -10,6 +11,7 @@ from IPython.display import Markdown
 from snslib import published
 from snslib.report import markdown_table, percent, strong_name
 from snslib.sensitivity import top_neurons
+from snslib.training import load_tensors
 
 FIG_3B = {  # what is varied: its value to the row
     "first layer": {layer: f"fig3b_{layer}" for layer in ("conv1", "conv4", "conv8", "conv11", "fc")},
@@ -96,6 +98,32 @@ def least(folder: str, rows: Iterable[str]) -> dict[str, tuple[float, float, str
         n = _of_row(folder, row)["autoattack"]["config"]["n"]
         found[row] = (next(iter(shares.values())), shares[attack], attack, n)
     return found
+
+
+def cost_table(rows: Mapping[str, str], folder: str, levels: Sequence[float], caption: str, name: str) -> Markdown:
+    """What training cost, and after how much of it the network was how robust on validation images.
+
+    Args:
+        rows: published row to its label; those without a published model are shown as not run.
+        folder: such as "cifar10/vgg16-w0.25".
+        levels: shares of validation images right under PGD that are to be reached.
+        caption, name: as in :func:`snslib.report.markdown_table`.
+    """
+    lines = []
+    for row, label in rows.items():
+        path = published.RESULTS / folder / f"{row}.safetensors"
+        if not path.exists():
+            lines.append([label, "not run", *[""] * (2 + len(levels))])
+            continue
+        history = load_tensors(path, only_state=True)[1]["history"]
+        minutes = list(accumulate(epoch["seconds"] / 60 for epoch in history))
+        cells = [f"{len(history)}", f"{minutes[-1]:.0f}", percent(max(epoch["pgd"] for epoch in history))]
+        for level in levels:
+            after = next((place for place, epoch in enumerate(history) if epoch["pgd"] >= level), None)
+            cells.append("never" if after is None else f"{after + 1} ({minutes[after]:.0f} min)")
+        lines.append([label, *cells])
+    header = ["model", "epochs", "minutes", "best", *(f"{100 * level:g}% after" for level in levels)]
+    return markdown_table(header, lines, caption, name)
 
 
 def over_settings(folder: str) -> dict[str, dict[str, dict[str, float]]]:

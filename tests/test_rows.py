@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from snslib import published, reproduction, rows
+from snslib.training import save_tensors
 
 FOLDER = "data/net"
 RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
@@ -50,6 +52,16 @@ def test_the_lowest_number_of_a_row_is_bold_and_failed_checks_are_named(results:
         "pat": (0.33, 0.28, "AutoAttack", 1000),
         "sns": (0.02, 0.0, "PGD-100 × 5", 1000),
     }
+
+
+def test_the_cost_is_told_in_epochs_and_minutes(results: Path) -> None:
+    epochs = [{"pgd": share, "seconds": 90.0} for share in (0.05, 0.1, 0.08)]
+    save_tensors(results / FOLDER / "pat.safetensors", {"x": torch.zeros(1)}, {"history": epochs})
+    table = rows.cost_table({"pat": "PAT", "alp": "ALP"}, FOLDER, [0.1, 0.2], "Caption.", "tbl-4").data
+    header, _, pat, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
+    assert header == ["model", "epochs", "minutes", "best", "10% after", "20% after"]
+    assert pat == ["PAT", "3", "4", "10.00%", "2 (3 min)", "never"]
+    assert alp[:2] == ["ALP", "not run"]
 
 
 def test_every_row_of_fig_3b_is_in_its_figure_and_those_not_run_are_left_out(results: Path) -> None:
