@@ -23,8 +23,8 @@ class Row:
         defense: one of DEFENSES.
         label: as the tables show it.
         about: what it is, in a clause.
-        online: x' comes from the current model at every step, nothing is locked, and training takes as many epochs as
-            adversarial training does, instead of Algorithm 1 to the letter.
+        online: x' comes from the current model at every step, nothing is locked (unless ``changes`` say so), and
+            training takes as many epochs as adversarial training does, instead of Algorithm 1 to the letter.
         changes: settings that are different besides.
     """
 
@@ -59,6 +59,14 @@ TABLE = {  # the rows of Table 1, and what they have to be set against
     "control_adv": _row("sns_sen_adv", _CONTROL, ", λ = 0", lam=0.0),
     "sns_sen_adv_online": _row("sns_sen_adv", "Eq. 11 with new x' at every step", ", online", online=True),
     "control_adv_online": _row("sns_sen_adv", _CONTROL, ", online, λ = 0", online=True, lam=0.0),
+    "control_adv_locked": _row(
+        "sns_sen_adv",
+        "PGD training above locked vanilla layers",
+        ", online, locked, λ = 0",
+        online=True,
+        lam=0.0,
+        train_all=False,
+    ),
 }
 REMEDIES = {  # not the paper's: an SNS loss that switching neurons off does not lower
     "relative_cls": _row("sns_sen_cls", "Eq. 10 with the relative loss", ", relative", reduction="relative"),
