@@ -5,6 +5,8 @@ Days of computing are not: what lies in ``results/`` is found by its configurati
 A row of a table is a model, ``<data>/<network>-w<width>/<row>.safetensors``, and its measurements, ``<row>.json``.
 """
 
+import copy
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -36,10 +38,8 @@ def find_model(data: str, recipe: dict[str, Any]) -> Path | None:
         recipe: what the model depends on, as :class:`snslib.zoo.Zoo` writes it.
     """
     wanted = cache.key(configuration(recipe))
-    for path in sorted(RESULTS.glob(f"{data}/*/*.safetensors")):
-        if cache.key(configuration(load_tensors(path, only_state=True)[1]["recipe"])) == wanted:
-            return path
-    return None
+    paths = sorted(RESULTS.glob(f"{data}/*/*.safetensors"))
+    return next((path for path in paths if _recipe_key(path, path.stat().st_mtime_ns) == wanted), None)
 
 
 def find_record(data: str, what: str, inputs: dict[str, Any]) -> dict[str, Any] | None:
@@ -49,12 +49,22 @@ def find_record(data: str, what: str, inputs: dict[str, Any]) -> dict[str, Any] 
         data: name of the data set.
         what, inputs: as in :func:`snslib.cache.record`.
     """
-    wanted = cache.key(configuration(inputs))
+    wanted = (what, cache.key(configuration(inputs)))
     for path in sorted(RESULTS.glob(f"{data}/*/*.json")):
-        for entry in json.loads(path.read_text())["records"]:
-            if entry["what"] == what and cache.key(configuration(entry["config"])) == wanted:
-                return entry
+        if entry := _records_by_key(path, path.stat().st_mtime_ns).get(wanted):
+            return copy.deepcopy(entry)
     return None
+
+
+@functools.cache  # the time of the last change is there to read a file that has changed
+def _recipe_key(path: Path, changed: int) -> str:
+    return cache.key(configuration(load_tensors(path, only_state=True)[1]["recipe"]))
+
+
+@functools.cache
+def _records_by_key(path: Path, changed: int) -> dict[tuple[str, str], dict[str, Any]]:
+    entries = json.loads(path.read_text())["records"]
+    return {(entry["what"], cache.key(configuration(entry["config"]))): entry for entry in entries}
 
 
 def publish_model(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
