@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from snslib import checks, published
-from snslib.corruptions import CORRUPTIONS
+from snslib.relation import WEATHER
 from snslib.scrutinised import Scrutiny
 from snslib.settings import Settings
 from snslib.training import load_tensors
@@ -95,7 +95,6 @@ ROWS = TABLE | REMEDIES | FIG_3B
 STRONG = {"steps": 100, "restarts": 5, "n": 1000}  # of the strong attack, whose step is eps / 4
 N_SCRUTINY = 1000  # test images of the measurements of snslib.scrutinised
 N_SUPPRESSION = 2000  # test images of Fig. 3a
-WEATHER = tuple(f"{corruption}-5" for corruption in CORRUPTIONS)  # at their strongest severity
 N_FIG_3B = 2000  # test images of the rows of FIG_3B
 
 
