@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import platform
 import re
 import sys
 import textwrap
@@ -190,9 +191,39 @@ def run_all(root: Path, variables: dict[str, Any]) -> None:
         print(f"{title}: done in {seconds:.0f} s", flush=True)
 
 
+def describe_build(root: Path) -> str:
+    """A page that says how long each notebook ran, with which parameters, and which versions were installed."""
+    runs = []
+    for source in sorted((root / "notebooks").glob("*.ipynb")):
+        record = json.loads((root / "book" / "executed" / f"{source.stem}.run.json").read_text())
+        given = ", ".join(f"`{name}={value}`" for name, value in record["parameters"].items())
+        runs.append(f"| []({source.name}) | {record['seconds']:.0f} s | {given or 'the defaults'} |")
+    versions = [f"| {name} | {version} |" for name, version in installed_versions(root).items()]
+    return "\n".join(
+        [
+            "# About this build",
+            "",
+            "Each notebook of this book was run by papermill, with these parameters and in this time. What a notebook",
+            "finds trained or measured already is not made again, so a first build takes longer than a later one.",
+            "",
+            f"{os.cpu_count()} processor cores, {platform.system()} on {platform.machine()}.",
+            "",
+            "| notebook | time | parameters |",
+            "| :-- | --: | :-- |",
+            *runs,
+            "",
+            "| package | version |",
+            "| :-- | :-- |",
+            *versions,
+            "",
+        ]
+    )
+
+
 def main() -> None:
     try:
         run_all(ROOT, parse_variables(sys.argv[1:]))
+        (ROOT / "book" / "executed" / "build.md").write_text(describe_build(ROOT))
     except VariableError as error:
         sys.exit(f"error: {error}")
     except PapermillExecutionError as error:

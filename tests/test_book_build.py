@@ -102,6 +102,15 @@ def test_parameters_of_the_run_are_shown_folded(root: Path) -> None:
     assert injected.metadata.mystnb.code_prompt_show == "Parameters of this run"
 
 
+def test_the_build_is_described(root: Path) -> None:
+    execute.run_all(root, {"seed": 3})
+    record = root / "book" / "executed" / "01_x.run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"seconds": 61.4}))
+    page = execute.describe_build(root)
+    assert "| [](01_x.ipynb) | 61 s | `seed=3` |" in page
+    assert f"| nbformat | {nbformat.__version__} |" in page
+
+
 def test_failure_names_the_error_and_keeps_the_last_good_run(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     execute.run_all(root, {})
     write_notebook(root / "notebooks" / "01_x.ipynb", "print('halfway')", "raise KeyError('conv99')")
