@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 # several times as long when other programs want the cores too.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: help setup book test reproduce lint bench clean
+.PHONY: help setup book sweep test reproduce lint bench clean
 
 help:
 	@echo "make book     run the notebooks and build the book; make book PROFILE=cifar10 SEED=1 sets their parameters"
+	@echo "make sweep NOTEBOOK=04_sns_training GRID='lam=1,5 fraction=0.05,0.1' WITH='seed=1'   every combination, in parallel"
 	@echo "make test     run the tests"
 	@echo "make reproduce PROFILE=cifar10-small   train and measure all rows of Table 1 or 2; more: ROWS=pat,alp HOURS=2"
 	@echo "make lint     check style and types"
@@ -34,6 +35,9 @@ book: setup
 	@echo "The book is at file://$(CURDIR)/book/_build/html/index.html"
 	@echo "or, after $(BIN)/python -m http.server --directory book/_build/html, at http://localhost:8000"
 
+sweep: setup
+	$(BIN)/python book/sweep.py $(NOTEBOOK) "$(GRID)" $(WITH)
+
 # Every variable of the command line but PYTHON is an option of the command.
 lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 reproduce: setup
@@ -47,6 +51,7 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/mypy book/execute.py book/_ext/notebook_links.py
+	cd book && ../$(BIN)/mypy --config-file ../pyproject.toml sweep.py
 	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml run.py
 
 # The libraries that speed is compared with go beside the environment, since they pin what it has in other versions.
