@@ -117,6 +117,8 @@ def _warnings(result: Profile) -> list[str]:
     texts = []
     if result.about["weights"].startswith("random"):
         texts.append("The weights are random: no file was given. The numbers say nothing about a trained model.")
+    if not any(sigma.any() for sigma in result.sigma.values()):
+        texts.append("Nothing changed in any layer: the attack found no gradient to follow, or eps is 0.")
     if result.about["n"] < 50:
         texts.append("These are few images: which neurons come out on top may change with others.")
     return texts

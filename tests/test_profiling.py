@@ -282,6 +282,16 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     assert rows(tmp_path / "out" / "layers.csv")[0]["layer"] == "<b>&"
 
 
+def test_the_page_says_when_nothing_was_moved(tmp_path: Path) -> None:
+    net = Mixing()
+    nn.init.zeros_(net.head.weight)  # as torchvision leaves that of a vision transformer
+    profile(net, greys(3), tmp_path / "out")
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "found no gradient to follow" in text
+    assert text.count("none changes") == 2
+    assert [row["held_by_sensitive"] for row in rows(tmp_path / "out" / "layers.csv")] == ["", ""]
+
+
 def test_what_neurons_see_is_shown_where_they_put_out_anything(tmp_path: Path) -> None:
     split = greys(60)
     split.images[:, 0, 2:4, 5:7] = torch.arange(190, 250, dtype=torch.uint8).view(-1, 1, 1)
