@@ -89,8 +89,8 @@ class EAT(Objective):
     """Ensemble adversarial training (Tramer et al. 2018) as in C.1: Step-LL on a model drawn anew for each batch.
 
     With equal chances it is one of the static ``sources`` or the current model. Without sources this is NAT, naive
-    adversarial training (Kurakin et al. 2017). Each image has a radius of its own, |N(0, eps)| truncated to
-    [0, 2 eps]: with eps = 8 that is C.1's |N(0, 8)| in [0, 16]. Clean images and x' are mixed 1 to 1.
+    adversarial training (Kurakin et al. 2017). Each image has a radius of its own, the size of a number from N(0, eps),
+    truncated to [0, 2 eps]: with eps = 8 that is C.1's N(0, 8) in [0, 16]. Clean images and x' are mixed 1 to 1.
 
     Args:
         eps: the standard deviation of the radius, in [0, 1] pixel space, > 0.

@@ -117,7 +117,7 @@ def unit_masks(model: nn.Module, x: Tensor, layer: str, units: Units, thresholds
 
 
 def intersection_over_union(a: Tensor, b: Tensor) -> Tensor:
-    """|A and B| / |A or B| of masks, in [0, 1]: 0 where one of them is empty, NaN where both are.
+    """Intersection over union of masks, in [0, 1]: 0 where one of them is empty, NaN where both are.
 
     Args:
         a: bool (..., H, W).

@@ -223,7 +223,7 @@ def important_neurons(
 
 
 def jaccard(a: NeuronSet, b: NeuronSet) -> float:
-    """|A and B| / |A or B| of two sets of neurons (Eq. 6), in [0, 1].
+    """Size of the intersection over size of the union of two sets of neurons (Eq. 6), in [0, 1].
 
     Raises:
         ValueError: both sets are empty.
