@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from snslib.profiling import Profile
 
 SHADE = 0.3  # what is left of an image's brightness where a neuron is silent
-STANDING_OUT = 20  # neurons in the page's table
+STANDING_OUT, OF_ONE_LAYER = 20, 3  # neurons in the page's table of those that do, at most
 
 
 def report_files(result: Profile) -> dict[str, str]:
@@ -198,21 +198,14 @@ def _spread(sigma: Tensor, omega: Tensor, low: int, high: int) -> str:
 def _neuron_table(result: Profile) -> str:
     found = []
     for layer, sigma in result.sigma.items():
-        mean = sigma.mean().item()
-        if mean > 0:
-            values = zip(sigma.tolist(), result.activation[layer].tolist(), strict=True)
-            found += [(own / mean, layer, neuron, own, output) for neuron, (own, output) in enumerate(values)]
-    found.sort(key=lambda one: -one[0])
-    rows = [
-        [
-            f'<span class="name">{escape(layer)}</span>, neuron {neuron}',
-            f"{times:.1f}×",
-            _short(own),
-            _short(output),
-            _short(_ratio(own, output)),
-        ]
-        for times, layer, neuron, own, output in found[:STANDING_OUT]
-    ]
+        if sigma.any():
+            most = [(sigma[neuron] / sigma.mean()).item() for neuron in result.omega[layer]][:OF_ONE_LAYER]
+            found += [(times, layer, neuron) for times, neuron in zip(most, result.omega[layer].tolist(), strict=False)]
+    rows = []
+    for times, layer, neuron in sorted(found, key=lambda one: -one[0])[:STANDING_OUT]:
+        own, output = result.sigma[layer][neuron].item(), result.activation[layer][neuron].item()
+        name = f'<span class="name">{escape(layer)}</span>, neuron {neuron}'
+        rows.append([name, f"{times:.1f}×", _short(own), _short(output), _short(_ratio(own, output))])
     header = ["layer and neuron", "× layer mean", "σ", "clean output", "relative"]
     return _table(header, rows, "Clean output: the L1 norm of the neuron's map, mean over the clean images.")
 
