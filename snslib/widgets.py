@@ -1,0 +1,65 @@
+"""Pictures to leaf through with a slider: in a notebook, and without a kernel on a page of the built book."""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+
+from ipywidgets import HTML, Layout, SelectionSlider, Stack, VBox, jslink
+from matplotlib.figure import Figure
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def flipbook(
+    frames: Sequence[bytes | Figure],
+    labels: Sequence[str],
+    description: str,
+    alt: Sequence[str],
+    start: int = 0,
+) -> VBox:
+    """A slider over labels, and below it the picture of the label that it stands at.
+
+    The browser joins the two, so that saved in a notebook they work without Python. All frames are saved with them.
+
+    Args:
+        frames: pictures of one size, as PNG or SVG, or figures, which become SVG.
+        labels: what the slider says at each frame, all different.
+        description: what the slider moves, a word or two; it names the slider.
+        alt: what each frame shows, for those who do not see it.
+        start: the frame that is shown first.
+
+    Raises:
+        ValueError: there are no frames, they are not as many as the labels or the texts, a label comes twice, or
+            ``start`` is no place of a frame.
+    """
+    if not frames or not len(frames) == len(labels) == len(alt):
+        came = f"{len(frames)} frames, {len(labels)} labels and {len(alt)} texts"
+        raise ValueError(f"frames, labels, alt: expected as many of each, at least one, got {came}")
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"labels: expected different ones, got {list(labels)!r}")
+    if not 0 <= start < len(frames):
+        raise ValueError(f"start: expected a frame's place, 0 to {len(frames) - 1}, got {start!r}")
+    wide = Layout(width="100%", margin="0")
+    pictures = [HTML(_image(frame, text), layout=wide) for frame, text in zip(frames, alt, strict=True)]
+    slider = SelectionSlider(
+        options=list(labels),
+        index=start,
+        description=description,
+        tooltip=description,
+        style={"description_width": "initial"},
+        layout=wide,
+    )
+    stack = Stack(pictures, selected_index=start, layout=wide)
+    jslink((slider, "index"), (stack, "selected_index"))
+    return VBox([slider, stack], layout=wide)
+
+
+def _image(frame: bytes | Figure, alt: str) -> str:
+    """An HTML image that holds its data."""
+    if isinstance(frame, Figure):
+        file = io.BytesIO()
+        frame.savefig(file, format="svg", metadata={"Date": None})  # the same from run to run
+        frame = file.getvalue()
+    kind = "png" if frame.startswith(PNG_SIGNATURE) else "svg+xml"
+    return f'<img alt="{html.escape(alt)}" src="data:image/{kind};base64,{base64.b64encode(frame).decode()}">'

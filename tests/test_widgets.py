@@ -1,0 +1,64 @@
+"""Pictures to leaf through: what is saved with a notebook is all that a page needs (snslib/widgets.py)."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pytest
+from ipywidgets.embed import dependency_state
+
+from snslib.plots import use_style
+from snslib.widgets import flipbook
+
+PNG = b"\x89PNG\r\n\x1a\n picture"
+SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+
+
+def test_the_browser_alone_joins_slider_and_pictures() -> None:
+    book = flipbook([PNG, SVG], ["2/255", "8/255"], "eps", ["a seven", "noise"], start=1)
+    slider, stack = book.children
+    assert slider.options == ("2/255", "8/255")
+    assert (slider.description, slider.index, stack.selected_index) == ("eps", 1, 1)
+
+    saved = dependency_state([book]).values()
+    (link,) = [model["state"] for model in saved if model["model_name"] == "LinkModel"]
+    assert link["source"] == [f"IPY_MODEL_{slider.model_id}", "index"]
+    assert link["target"] == [f"IPY_MODEL_{stack.model_id}", "selected_index"]
+
+
+def test_every_frame_holds_its_picture_and_its_text() -> None:
+    texts = ["a <seven>", 'read as "8"', "σ"]
+    frames = [frame.value for frame in flipbook([PNG, SVG, SVG], list("abc"), "frame", texts).children[1].children]
+    assert frames[0].startswith('<img alt="a &lt;seven&gt;" src="data:image/png;base64,')
+    assert frames[1].startswith('<img alt="read as &quot;8&quot;" src="data:image/svg+xml;base64,')
+    assert 'alt="σ"' in frames[2]
+
+
+def test_a_figure_becomes_the_same_picture_from_run_to_run() -> None:
+    use_style()
+
+    def drawn() -> str:
+        figure, axes = plt.subplots(figsize=(2, 1))
+        axes.plot([0, 1], label="σ")
+        axes.legend()
+        plt.close(figure)
+        return flipbook([figure], ["a"], "frame", ["a line"]).children[1].children[0].value
+
+    assert drawn() == drawn()
+    assert "image/svg+xml" in drawn()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"frames": []}, "frames"),
+        ({"labels": ["a"]}, "labels"),
+        ({"alt": ["a", "b", "c"]}, "alt"),
+        ({"labels": ["a", "a"]}, "labels"),
+        ({"start": 2}, "start"),
+        ({"start": -1}, "start"),
+    ],
+)
+def test_bad_arguments_are_named(wrong: dict[str, Any], named: str) -> None:
+    good = {"frames": [PNG, PNG], "labels": ["a", "b"], "description": "frame", "alt": ["one", "two"]}
+    with pytest.raises(ValueError, match=named):
+        flipbook(**good | wrong)
