@@ -50,7 +50,7 @@ test: setup
 lint: setup
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/mypy book/execute.py book/_ext/notebook_links.py
+	$(BIN)/mypy book/execute.py book/_ext/notebook_links.py book/_ext/vendored.py
 	cd book && ../$(BIN)/mypy --config-file ../pyproject.toml sweep.py
 	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml run.py
 
