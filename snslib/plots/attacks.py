@@ -126,5 +126,39 @@ def adversarial_panel(
     return fig
 
 
+def growing_attack(
+    x: Tensor, y: int, adversarial: Tensor, probabilities: Tensor, classes: Sequence[str], epsilons: Sequence[float]
+) -> list[Figure]:
+    """An image under an attack whose radius grows, a figure per radius: x', the perturbation and the prediction.
+
+    Args:
+        x: the clean image, float (3, H, W) in [0, 1].
+        y: its class.
+        adversarial: x' at each radius, (N, 3, H, W).
+        probabilities: the model's for them, (N, K); the ten classes that are ever likeliest are shown.
+        classes: the classes' names.
+        epsilons: the radii; every perturbation is magnified until the largest of them is black or white.
+    """
+    factor = 1 / (2 * max(epsilons)) if max(epsilons) > 0 else 1.0
+    shown = sorted(probabilities.max(0).values.topk(min(10, len(classes))).indices.tolist())
+    figures = []
+    for image, share in zip(adversarial, probabilities, strict=True):
+        fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.8), width_ratios=(1, 1, 1.1))
+        titles = (f"$x'$, a {classes[y][:NAME_LENGTH]}", f"$x' - x$, {factor:.3g} times")
+        for ax, picture, title in zip(axes, (image, 0.5 + factor * (image - x)), titles, strict=False):
+            _show(ax, picture)
+            ax.set(title=title, xticks=[], yticks=[])
+        guess = int(share.argmax())
+        colours = [WRONG if place == guess != y else "black" if place == y else "0.6" for place in shown]
+        names = [f"{classes[place][:NAME_LENGTH]}{' ✓' if place == y else ''}" for place in shown]
+        axes[2].barh(names, [100 * float(share[place]) for place in shown], color=colours)
+        axes[2].invert_yaxis()
+        axes[2].set(title="prediction, %", xlim=(0, 103))
+        axes[2].grid(False, axis="y")
+        plt.close(fig)
+        figures.append(fig)
+    return figures
+
+
 def _show(ax: Axes, image: Tensor) -> None:
-    ax.imshow(image.clamp(0, 1).permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
+    ax.imshow(image.clamp(0, 1).permute(1, 2, 0).cpu().numpy(), interpolation="none")

@@ -78,6 +78,30 @@ def suppression(betas: Sequence[float], panels: Mapping[str, Mapping[str, Sequen
     return fig
 
 
+def suppressed(beta: float, accuracy: Mapping[str, Mapping[str, float]], before: Mapping[str, float]) -> Figure:
+    """Accuracy at one suppression coefficient, beside that of the model as it was: one place of Fig. 3a.
+
+    Args:
+        beta: the factor.
+        accuracy: kind of attack to "clean" and attacks, each to an accuracy in [0, 1].
+        before: "clean" and attacks to the accuracy at beta = 1, whichever the kind.
+    """
+    fig, ax = plt.subplots(figsize=(7.5, 3.2))
+    columns = {"clean": "clean", **ATTACKS}
+    places, width = np.arange(len(columns)), 0.8 / len(accuracy)
+    for number, (kind, shares) in enumerate(accuracy.items()):
+        shift = (number - (len(accuracy) - 1) / 2) * width
+        ax.bar(places + shift, [100 * shares[name] for name in columns], 0.9 * width, label=kind)
+    level = [100 * before[name] for name in columns]
+    ax.hlines(level, places - 0.45, places + 0.45, colors="black", linewidth=2, label=r"at $\beta = 1$")
+    ax.set_xticks(places, list(columns.values()))
+    ax.set(title=rf"$\beta$ = {beta:g}", ylabel="accuracy, %", ylim=(0, 103))
+    ax.grid(False, axis="x")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(accuracy) + 1, fontsize=10)
+    plt.close(fig)
+    return fig
+
+
 def _curves_over_beta(ax: Axes, betas: Sequence[float], curves: Mapping[str, Sequence[float]]) -> None:
     ax.plot(betas, 100 * np.array(curves["clean"]), "k-", linewidth=2, label="clean")
     for (name, label), marker, colour in zip(ATTACKS.items(), "osD^", sns.color_palette("colorblind"), strict=False):

@@ -46,6 +46,28 @@ def by_neuron(sigma: Mapping[str, Sequence[float]], omega: Mapping[str, Tensor])
     return fig
 
 
+def ranked(layer: str, sigma: Sequence[float], k: int) -> Figure:
+    """The sensitivity of a layer's neurons, the most sensitive first, with the first k set off and their share named.
+
+    Args:
+        layer: its name.
+        sigma: sensitivities (C,).
+        k: how many neurons count as sensitive.
+    """
+    heights = np.sort(np.array(sigma))[::-1]
+    places = np.arange(1, len(heights) + 1)
+    fig, ax = plt.subplots(figsize=(7.5, 3))
+    for part, colour, label in ((slice(k), SENSITIVE, "sensitive neurons"), (slice(k, None), OTHERS, "other neurons")):
+        held = heights[part].sum() / (heights.sum() or 1)
+        ax.bar(places[part], heights[part], 0.8, color=colour, linewidth=0, label=f"{label}: {100 * held:.0f}% of σ")
+    ax.set_title(layer, loc="left")
+    ax.set(xlabel="neurons, the most sensitive first", ylabel=r"sensitivity $\sigma$", xlim=(0.4, len(heights) + 0.6))
+    ax.grid(False, axis="x")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=2, borderaxespad=0.2)
+    plt.close(fig)
+    return fig
+
+
 def raw_and_relative(raw: Mapping[str, float], relative: Mapping[str, float]) -> Figure:
     """Two panels over the same layers: mean sensitivity, and sensitivity as a share of the clean activation.
 
