@@ -1,6 +1,7 @@
 """The built book in a real browser, from its files and without a network: maths, sliders, narrow screens."""
 
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,7 @@ def browser() -> Iterator[Any]:
 def opened(browser: Any, path: Path, **options: Any) -> Iterator[tuple[Any, list[str]]]:
     """A page that has no network, once its maths is set, and what went wrong on it so far."""
     context = browser.new_context(offline=True, **options)
+    context.set_default_timeout(120_000)  # for a machine that does much else
     page, problems = context.new_page(), []
     page.on("console", lambda message: message.type == "error" and problems.append(message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -58,9 +60,9 @@ def opened(browser: Any, path: Path, **options: Any) -> Iterator[tuple[Any, list
     context.close()
 
 
-def picture(page: Any) -> str:
-    """The text of the picture that the first slider shows."""
-    return page.locator(".widget-html img:visible").first.get_attribute("alt")
+def picture(place: Any) -> str:
+    """The text of the picture that is shown in a place with one slider."""
+    return place.locator(".widget-html img:visible").get_attribute("alt")
 
 
 def is_too_wide(page: Any) -> bool:
@@ -161,12 +163,11 @@ def test_every_page_of_the_built_book(browser: Any, path: Path) -> None:
     with opened(browser, path) as (page, problems):
         assert page.locator("span.math, div.math").count() == page.locator(".math > mjx-container").count()
         assert page.locator("mjx-merror").count() == 0
-        for handle in page.get_by_role("slider").all():
-            before = picture(page)
+        for book in page.locator(".widget-subarea").all():
+            before, handle = json.dumps(picture(book), ensure_ascii=False), book.get_by_role("slider")
             handle.focus()
             page.keyboard.press("End" if handle.get_attribute("aria-valuenow") == "0.0" else "Home")
-            page.wait_for_timeout(200)
-            assert picture(page) != before
+            book.locator(f"img:not([alt={before}]):visible").wait_for()
         for width in (1200, 390):
             page.set_viewport_size({"width": width, "height": 800})
             assert not is_too_wide(page)
