@@ -10,6 +10,7 @@ export GOMP_SPINCOUNT ?= 10000
 
 help:
 	@echo "make book     run the notebooks and build the book; make book PROFILE=cifar10 SEED=1 sets their parameters"
+	@echo "make book STUDENT=1   the same without the solutions of the exercises"
 	@echo "make sweep NOTEBOOK=04_sns_training GRID='lam=1,5 fraction=0.05,0.1' WITH='seed=1'   every combination, in parallel"
 	@echo "make test     run the tests"
 	@echo "make reproduce PROFILE=cifar10-small   train and measure all rows of Table 1 or 2; more: ROWS=pat,alp HOURS=2"
@@ -27,9 +28,9 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	$(BIN)/pip install --requirement requirements.txt
 	touch $@
 
-# Every variable of the command line but PYTHON is a parameter of the notebooks.
+# Every variable of the command line but PYTHON and STUDENT is a parameter of the notebooks; STUDENT=1 hides the solutions.
 book: setup
-	$(BIN)/python book/execute.py $(filter-out PYTHON=%,$(MAKEOVERRIDES))
+	$(BIN)/python book/execute.py $(filter-out PYTHON=% STUDENT=%,$(MAKEOVERRIDES))
 	$(BIN)/jupyter-book build book/ --config _config.yml --path-output book -W --keep-going -n --all
 	@echo
 	@echo "The book is at file://$(CURDIR)/book/_build/html/index.html"
@@ -50,7 +51,7 @@ test: setup
 lint: setup
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/mypy book/execute.py book/_ext/notebook_links.py book/_ext/vendored.py
+	$(BIN)/mypy book/execute.py book/_ext/notebook_links.py book/_ext/vendored.py book/_ext/student_edition.py
 	cd book && ../$(BIN)/mypy --config-file ../pyproject.toml sweep.py
 	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml run.py
 

@@ -41,8 +41,8 @@ def first_seconds(path: Path, **injected: Any) -> None:
     exec(guard.source.rpartition("use_style()")[0], namespace)
 
 
-def test_there_are_seven_chapters() -> None:
-    assert [path.name[:2] for path in CHAPTERS] == ["01", "02", "03", "04", "05", "06", "07"]
+def test_there_are_eight_chapters() -> None:
+    assert [path.name[:2] for path in CHAPTERS] == ["01", "02", "03", "04", "05", "06", "07", "08"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
