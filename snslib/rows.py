@@ -64,7 +64,7 @@ def scrutiny_table(rows: Mapping[str, str], folder: str, caption: str, name: str
     """The rows under attacks that try harder from left to right, and the checks that they fail.
 
     Args:
-        rows: published row to its label; what is missing is shown as not run.
+        rows: published row to its label; what was not run is shown as a dash.
         folder: such as "cifar10/vgg16-w0.25".
         caption, name: as in :func:`snslib.report.markdown_table`.
     """
@@ -74,7 +74,7 @@ def scrutiny_table(rows: Mapping[str, str], folder: str, caption: str, name: str
     for row, label in rows.items():
         lowest = min((share for column, share in shares[row].items() if column != "clean"), default=None)
         cells = [
-            "not run"
+            "–"
             if column not in shares[row]
             else f"**{percent(shares[row][column])[:-1]}**"
             if shares[row][column] == lowest and column != "clean"
@@ -82,7 +82,7 @@ def scrutiny_table(rows: Mapping[str, str], folder: str, caption: str, name: str
             for column in columns
         ]
         failed = failed_checks(folder, row)
-        lines.append([label, *cells, "not run" if failed is None else ", ".join(failed) or "none"])
+        lines.append([label, *cells, "–" if failed is None else ", ".join(failed) or "none"])
     return markdown_table(["model", *columns, "fails"], lines, caption, name, "l" + "r" * len(columns) + "l")
 
 

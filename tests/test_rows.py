@@ -1,4 +1,4 @@
-"""Tables of the published rows show what is recorded, mark the lowest number, and say what is not run."""
+"""Tables of the published rows show what is recorded, mark the lowest number, and say what was not run."""
 
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,10 @@ def test_the_lowest_number_of_a_row_is_bold_and_failed_checks_are_named(results:
     table = rows.scrutiny_table(labels, FOLDER, "Caption.", "tbl-3").data
     header, _, *lines = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header == ["model", "clean", "PGD-10", "PGD-100 × 5", "targeted", "AutoAttack", "fails"]
-    assert lines[0] == ["PAT", "90.00", "33.00", "31.00", "not run", "**28.00**", "none"]
+    assert lines[0] == ["PAT", "90.00", "33.00", "31.00", "–", "**28.00**", "none"]
     assert lines[1] == ["SNS", "90.00", "2.00", "**0.00**", "1.00", "**0.00**", "one step"]
-    assert lines[2] == ["NAT", "80.00", "**10.00**", *["not run"] * 4]
-    assert lines[3] == ["ALP", *["not run"] * 6]
+    assert lines[2] == ["NAT", "80.00", "**10.00**", *["–"] * 4]
+    assert lines[3] == ["ALP", *["–"] * 6]
     assert rows.least(FOLDER, labels) == {
         "pat": (0.33, 0.28, "AutoAttack", 1000),
         "sns": (0.02, 0.0, "PGD-100 × 5", 1000),
