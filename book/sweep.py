@@ -24,9 +24,7 @@ from sklearn.model_selection import ParameterGrid
 from snslib import settings
 from snslib.experiment import Experiment
 from snslib.plots import use_style
-from snslib.zoo import ATTACKS
-
-COLUMNS = {"clean": "clean", **ATTACKS}
+from snslib.plots.fig3b import COLUMNS
 
 
 def parse_grid(text: str) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from snslib.data import Dataset, Split, fixed_order, hold_out
@@ -306,17 +307,13 @@ def _load_folder(folder: Path, image_size: int | None) -> Dataset:
     if train_files.keys() != test_files.keys():
         odd = ", ".join(sorted(train_files.keys() ^ test_files.keys()))
         raise ValueError(f"{folder} must have the same classes in train and {test_name}; only one of them has: {odd}")
-    size = image_size or _common_size([*chain(*train_files.values(), *test_files.values())])
+    size = image_size or common_size([*chain(*train_files.values(), *test_files.values())])
 
     def read(files: dict[str, list[Path]]) -> Split:
         labelled = [(path, label) for label, paths in enumerate(files.values()) for path in paths]
         labelled = [labelled[i] for i in fixed_order(len(labelled)).tolist()]
-        images = np.empty((len(labelled), size, size, 3), np.uint8)
-        for image, (path, _) in zip(images, labelled, strict=True):
-            image[:] = _read_image(path, size)
-        return Split(
-            torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.tensor([label for _, label in labelled])
-        )
+        images = read_images([path for path, _ in labelled], size)
+        return Split(images, torch.tensor([label for _, label in labelled]))
 
     train = read(train_files)
     return Dataset(
@@ -351,8 +348,12 @@ def _list_images(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def _common_size(paths: list[Path]) -> int:
-    """The side of the images, which must be square and all alike."""
+def common_size(paths: Sequence[Path]) -> int:
+    """The side of the images in pixels.
+
+    Raises:
+        ValueError: they are not square and all alike, or a file is no image.
+    """
     sizes = set()
     for path in paths:
         with _opened(path) as image:
@@ -363,6 +364,18 @@ def _common_size(paths: list[Path]) -> int:
             f"image_size must be given, got None: the images are not of one square size ({min(sizes)} to {max(sizes)})"
         )
     return width
+
+
+def read_images(paths: Sequence[Path], size: int) -> Tensor:
+    """Image files as uint8 (N, 3, size, size), the shorter side of each resized to ``size`` and the centre cut out.
+
+    Raises:
+        ValueError: a file that is no image.
+    """
+    images = np.empty((len(paths), size, size, 3), np.uint8)
+    for image, path in zip(images, paths, strict=True):
+        image[:] = _read_image(path, size)
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
 
 def _read_image(path: Path, size: int) -> np.ndarray:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +22,7 @@ from snslib.data import Split, batches, fixed_order, to_float
 from snslib.hooks import on_output
 from snslib.modes import arranged, device_of, frozen
 from snslib.profiling_report import report_files
-from snslib.segmentation import top_images, unit_masks, unit_thresholds
+from snslib.segmentation import examples
 from snslib.sensitivity import dual_pairs, top_neurons
 
 STEPS = 10  # of PGD, each of eps / 10 (section 3.1)
@@ -258,7 +257,7 @@ def read(namespace: Mapping[str, Any], **names: str) -> dict[str, Any]:
         ValueError: an unknown parameter or a bad value, named; a model without data, or data without a model.
     """
     known = {argument: argument for argument in options() if argument not in names.values()} | names
-    plain = {name: value for name, value in namespace.items() if settings._is_plain(name, value)}
+    plain = {name: value for name, value in namespace.items() if settings.is_plain(name, value)}
     if unknown := [name for name in plain if name not in known]:
         raise ValueError(f"unknown parameter {', '.join(unknown)}; this notebook takes {', '.join(known)}")
     given = from_parameters({known[name]: value for name, value in plain.items()})
@@ -293,12 +292,9 @@ def _read(folder: Path, labels: str, image_size: int | None, n: int) -> tuple[Sp
     if not samples:
         raise ValueError(f"data: {folder} holds no images ({', '.join(sorted(IMG_EXTENSIONS))})")
     samples = [samples[place] for place in fixed_order(len(samples))[:n].tolist()]
-    size = image_size or datasets._common_size([Path(path) for path, _ in samples])
-    images = np.empty((len(samples), size, size, 3), np.uint8)
-    for image, (path, _) in zip(images, samples, strict=True):
-        image[:] = datasets._read_image(Path(path), size)
-    channels_first = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-    return Split(channels_first, torch.tensor([label for _, label in samples])), classes
+    paths = [Path(path) for path, _ in samples]
+    images = datasets.read_images(paths, image_size or datasets.common_size(paths))
+    return Split(images, torch.tensor([label for _, label in samples])), classes
 
 
 def _on(model: nn.Module, split: Split) -> Tensor:
@@ -373,17 +369,8 @@ def _receptive_fields(
     if count == 0:
         return "", {}
     units = torch.cat([ranked[:count], ranked.flip(0)[:count]])
-    places = top_images(model, split, layer, units, 4, batch_size)
-    limits = unit_thresholds(model, split, layer, units, batch_size=batch_size)
-    shown, where = places.unique(return_inverse=True)
-    few = Split(split.images[shown], split.labels[shown])
-    x, x_adv = (torch.cat(parts) for parts in zip(*dual_pairs(model, few, attack, batch_size), strict=True))
-    seen = {}
-    for unit, place, limit in zip(units.tolist(), where, limits, strict=True):
-        pair = x[place], x_adv[place]
-        mask, mask_adv = (unit_masks(model, images, layer, [unit], limit[None])[:, 0] for images in pair)
-        seen[str(unit)] = (pair[0].cpu(), pair[1].cpu(), mask.cpu(), mask_adv.cpu())
-    names = list(seen)
+    names = [str(unit) for unit in units.tolist()]
+    seen = dict(zip(names, examples(model, split, attack, layer, units, 4, batch_size), strict=True))
     chosen = {"most sensitive": names[:count], "least sensitive": names[count:]}
     return layer, {title: {name: seen[name] for name in group} for title, group in chosen.items()}
 

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from snslib.segmentation import intersection_over_union
+from snslib.segmentation import darkened, intersection_over_union
 
 if TYPE_CHECKING:
     from snslib.profiling import Profile
 
-SHADE = 0.3  # what is left of an image's brightness where a neuron is silent
 STANDING_OUT, OF_ONE_LAYER = 20, 3  # neurons in the page's table of those that do, at most
 
 
@@ -255,7 +254,7 @@ def _picture(images: Tensor, masks: Tensor, alt: str) -> str:
     from torchvision.transforms import functional
     from torchvision.utils import make_grid
 
-    shaded = images * (SHADE + (1 - SHADE) * masks[:, None])
+    shaded = darkened(images, masks)
     size = images.shape[-1]
     if size > 128:
         shaded = functional.resize(shaded, [128, 128], antialias=True)

@@ -23,9 +23,10 @@ from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
 from snslib.hooks import record
 from snslib.modes import arranged, device_of, frozen, images_at_once
-from snslib.sensitivity import dual_pairs
+from snslib.sensitivity import dual_pairs, joined
 
 Units = Tensor | Sequence[int]
+SHADE = 0.3  # what is left of an image's brightness outside of the mask
 
 
 def top_images(
@@ -157,43 +158,50 @@ def mask_overlap(
     """
     limits = _as_many(thresholds, units)
     overlaps = []
-    for x, x_adv in pairs:
-        checks.images("pairs (x)", x)
-        checks.images("pairs (x')", x_adv)
-        if x.shape != x_adv.shape:
-            raise ValueError(f"pairs: x and x' must match, got {tuple(x.shape)} and {tuple(x_adv.shape)}")
-        some = images_at_once(x.device) // 2
-        for part, part_adv in zip(x.split(some), x_adv.split(some), strict=True):
-            maps = _maps(model, torch.cat([part, part_adv]), layer, units)
-            one_by_one = zip(maps.split(1, 1), limits.split(1), strict=True)
-            masks = (_above(one, limit, x.shape[2:]) for one, limit in one_by_one)
-            overlaps.append(torch.cat([intersection_over_union(*mask.chunk(2)) for mask in masks], 1).cpu())
+    for both in joined(pairs):
+        maps = _maps(model, both, layer, units)
+        one_by_one = zip(maps.split(1, 1), limits.split(1), strict=True)
+        masks = (_above(one, limit, both.shape[2:]) for one, limit in one_by_one)
+        overlaps.append(torch.cat([intersection_over_union(*mask.chunk(2)) for mask in masks], 1).cpu())
     if not overlaps:
         raise ValueError("pairs: got none; expected batches (x, x')")
     return torch.cat(overlaps)
 
 
 def examples(
-    model: nn.Module, split: Split, attack: Attack, layer: str, units: Units, k: int = 5
+    model: nn.Module,
+    split: Split,
+    attack: Attack,
+    layer: str,
+    units: Units,
+    k: int = 5,
+    batch_size: int | None = None,
 ) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """What Fig. 4-5 show of each neuron: the images that activate it most, their twins, and where it sees them.
 
     Args:
-        model, split, layer, units, k: as in :func:`top_images`; thresholds are of the same split.
-        attack: maps (model, x, y) to x'.
+        model, split, layer, units, k, batch_size: as in :func:`top_images`; thresholds are of the same split.
+        attack: maps (model, x, y) to x'. An image that several neurons share is attacked once.
 
     Returns:
-        Per neuron x and x', float (k, 3, H, W), and its masks in them, bool (k, H, W).
+        Per neuron x and x', float (k, 3, H, W), and its masks in them, bool (k, H, W), all on the CPU.
     """
-    places = top_images(model, split, layer, units, k)
-    thresholds = unit_thresholds(model, split, layer, units)
+    places = top_images(model, split, layer, units, k, batch_size)
+    thresholds = unit_thresholds(model, split, layer, units, batch_size=batch_size)
+    chosen, where = places.unique(return_inverse=True)
+    few = Split(split.images[chosen], split.labels[chosen])
+    x, x_adv = (torch.cat(parts) for parts in zip(*dual_pairs(model, few, attack, batch_size), strict=True))
     shown = []
-    for unit, limit, chosen in zip(torch.as_tensor(units).tolist(), thresholds, places, strict=True):
-        few = Split(split.images[chosen], split.labels[chosen])
-        x, x_adv = next(dual_pairs(model, few, attack))
-        mask, mask_adv = (unit_masks(model, images, layer, [unit], limit[None])[:, 0] for images in (x, x_adv))
-        shown.append((x, x_adv, mask, mask_adv))
+    for unit, limit, place in zip(torch.as_tensor(units).tolist(), thresholds, where, strict=True):
+        pair = x[place], x_adv[place]
+        mask, mask_adv = (unit_masks(model, images, layer, [unit], limit[None])[:, 0] for images in pair)
+        shown.append((pair[0].cpu(), pair[1].cpu(), mask.cpu(), mask_adv.cpu()))
     return shown
+
+
+def darkened(x: Tensor, masks: Tensor) -> Tensor:
+    """Images (..., 3, H, W) as figures show them, dark outside of the masks, bool (..., H, W)."""
+    return x * (SHADE + (1 - SHADE) * masks.unsqueeze(-3))
 
 
 @dataclass(frozen=True)

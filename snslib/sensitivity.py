@@ -42,6 +42,25 @@ def adversarial_images(model: nn.Module, split: Split, attack: Attack) -> Tensor
     return distributed.gather(torch.cat(made))
 
 
+def joined(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+    """The pairs checked, and joined so that one pass takes both: x, then as many x', no more than suits the device.
+
+    Args:
+        pairs: batches (x, x') of float images (B, C, H, W) in [0, 1], of any sizes B.
+
+    Raises:
+        ValueError: shapes that differ, images outside [0, 1].
+    """
+    for x, x_adv in pairs:
+        checks.images("pairs (x)", x)
+        checks.images("pairs (x')", x_adv)
+        if x.shape != x_adv.shape:
+            raise ValueError(f"pairs: x and x' must match, got {tuple(x.shape)} and {tuple(x_adv.shape)}")
+        some = images_at_once(x.device) // 2
+        for part, part_adv in zip(x.split(some), x_adv.split(some), strict=True):
+            yield torch.cat([part, part_adv])
+
+
 def neuron_sensitivity(
     model: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]], layers: Sequence[str]
 ) -> dict[str, Tensor]:
@@ -62,18 +81,8 @@ def neuron_sensitivity(
     Raises:
         ValueError: no pairs, shapes that differ, images outside [0, 1], an unknown layer, outputs that are not finite.
     """
-
-    def joined() -> Iterator[tuple[Tensor, int]]:
-        for x, x_adv in pairs:
-            checks.images("pairs (x)", x)
-            checks.images("pairs (x')", x_adv)
-            if x.shape != x_adv.shape:
-                raise ValueError(f"pairs: x and x' must match, got {tuple(x.shape)} and {tuple(x_adv.shape)}")
-            some = images_at_once(x.device) // 2
-            for part, part_adv in zip(x.split(some), x_adv.split(some), strict=True):
-                yield torch.cat([part, part_adv]), len(part)
-
-    sigma = _mean_over_images(model, joined(), layers, lambda output: kernels.channel_l1(*output.chunk(2)))  # Eq. 1
+    inputs = ((both, len(both) // 2) for both in joined(pairs))
+    sigma = _mean_over_images(model, inputs, layers, lambda output: kernels.channel_l1(*output.chunk(2)))  # Eq. 1
     if not sigma:
         raise ValueError("pairs: got none; a dual pair set is an iterable of batches (x, x')")
     return sigma

@@ -211,7 +211,7 @@ def read(namespace: Mapping[str, Any], *names: str, choices: Mapping[str, Collec
         ValueError: an unknown parameter or a bad value, named.
     """
     known = [*names, *(choices or {})]
-    unknown = [name for name, value in namespace.items() if name not in known and _is_plain(name, value)]
+    unknown = [name for name, value in namespace.items() if name not in known and is_plain(name, value)]
     if unknown:
         raise ValueError(f"unknown parameter {', '.join(unknown)}; this notebook takes {', '.join(known)}")
     for name, allowed in (choices or {}).items():
@@ -251,7 +251,8 @@ def _first_stabilised(model: str) -> str:
     return next((settings.first_layer for settings in same_model), "conv1")
 
 
-def _is_plain(name: str, value: Any) -> bool:
+def is_plain(name: str, value: Any) -> bool:
+    """Whether a notebook's global variable holds what papermill could have put there: no module, function or object."""
     of_ipython = name.startswith("_") or name in ("In", "Out")
     return not of_ipython and isinstance(value, (str, int, float, list, dict, tuple, types.NoneType))
 

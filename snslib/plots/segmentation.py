@@ -8,9 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from snslib.segmentation import intersection_over_union
-
-SHADE = 0.3  # what is left of an image's brightness outside of the mask
+from snslib.segmentation import darkened, intersection_over_union
 
 
 def receptive_fields(panels: Mapping[str, Mapping[str, tuple[Tensor, Tensor, Tensor, Tensor]]]) -> Figure:
@@ -43,7 +41,6 @@ def receptive_fields(panels: Mapping[str, Mapping[str, tuple[Tensor, Tensor, Ten
 
 
 def _show(ax: Axes, image: Tensor, mask: Tensor) -> None:
-    shaded = image * (SHADE + (1 - SHADE) * mask)
-    ax.imshow(shaded.permute(1, 2, 0).numpy(force=True), vmin=0, vmax=1, interpolation="nearest")
+    ax.imshow(darkened(image, mask).permute(1, 2, 0).numpy(force=True), vmin=0, vmax=1, interpolation="nearest")
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
