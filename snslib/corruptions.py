@@ -107,7 +107,7 @@ def defocus_blur(x: Tensor, severity: int) -> Tensor:
         raise ValueError(f"x: the blur reaches {reach} pixels and needs larger images, got {height}x{width}")
     padded = F.pad(x, (reach, reach, reach, reach), mode="reflect")
     blurred = torch.zeros_like(x)
-    # One shifted image per weight: several times as fast on the CPU as a convolution, and never in TF32 on a GPU.
+    # One shifted image per weight, and no convolution: that could compute in TF32 on a GPU.
     for top, row in enumerate(kernel.tolist()):
         for left, weight in enumerate(row):
             blurred.add_(padded[:, :, top : top + height, left : left + width], alpha=weight)
