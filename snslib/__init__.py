@@ -5,17 +5,9 @@ from snslib.datasets import load_dataset
 from snslib.hooks import record, suppress
 from snslib.losses import adversarial_loss, logit_pairing, sns_loss
 from snslib.models import build_model
+from snslib.overlap import average_jaccard, chance_jaccard, jaccard, total_jaccard
 from snslib.published import load_pretrained
-from snslib.sensitivity import (
-    average_jaccard,
-    chance_jaccard,
-    dual_pairs,
-    important_neurons,
-    jaccard,
-    neuron_sensitivity,
-    top_neurons,
-    total_jaccard,
-)
+from snslib.sensitivity import dual_pairs, important_neurons, neuron_sensitivity, top_neurons
 
 __version__ = "0.1.0"
 

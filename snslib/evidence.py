@@ -7,7 +7,6 @@ from typing import Any
 
 from snslib import published
 from snslib.shares import Accuracies, Share
-from snslib.training import load_tensors
 from snslib.zoo import ATTACKS, DEFENSES
 
 
@@ -65,7 +64,8 @@ class Evidence:
     def states(self, row: str) -> list[dict[str, Any]]:
         """What the published models of a row say of their training, one per seed; NotRunError where there is none."""
         paths = sorted((published.RESULTS / self.folder).glob(f"{row}*.safetensors"))
-        states = [load_tensors(p, only_state=True)[1] for p in paths if re.fullmatch(rf"{row}(-seed\d+)?", p.stem)]
+        stems = [path.stem for path in paths if re.fullmatch(rf"{row}(-seed\d+)?", path.stem)]
+        states = [published.state(f"{self.folder}/{stem}") for stem in stems]
         if not states:
             raise NotRunError(f"no model published: {row}")
         return states

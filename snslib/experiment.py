@@ -7,17 +7,19 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from snslib import attacks, segmentation
+from snslib import attacks, checks, segmentation
 from snslib.corruptions import CORRUPTIONS, as_attack
 from snslib.data import Split
 from snslib.evaluation import accuracy, predicted
 from snslib.hooks import suppress
 from snslib.modes import images_at_once
+from snslib.overlap import index_errors
 from snslib.scrutiny import strong_pgd
 from snslib.sensitivity import dual_pairs, important_neurons, neuron_activation, neuron_sensitivity, top_neurons
 from snslib.zoo import Zoo, as_lists, shared_accuracy
 
 BETAS = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5]  # Fig. 3a
+BLOCKS = 20  # of the images that are attacked toward a class, for the errors of Fig. 2b
 
 
 class Experiment(Zoo):
@@ -153,7 +155,8 @@ class Experiment(Zoo):
         Result: "sensitive", layer to the top neurons for each class; "penultimate", the k "sensitive" and "important"
         neurons of ``layer`` for each class, from "all" images and from those that "reached" the class, as Eq. 3
         demands (empty where none did); "reached", the share of images that did; "n" per class; "targets", the
-        classes; "channels", layer to its number of neurons.
+        classes; "channels", layer to its number of neurons; "errors", layer to the standard errors of J_avg and J_total
+        over the attacked images, as :func:`snslib.overlap.index_errors` has them.
         """
         s = self.settings
 
@@ -163,6 +166,7 @@ class Experiment(Zoo):
             result: dict[str, Any] = {"sensitive": {name: [] for name in layers}}
             result["penultimate"] = {which: {"sensitive": [], "important": []} for which in ("reached", "all")}
             result |= {name: [] for name in ("reached", "n")}
+            by_block: dict[str, list[Tensor]] = {name: [] for name in layers}  # per class (BLOCKS, C)
             drawn = torch.randperm(self.data.num_classes, generator=torch.Generator().manual_seed(s.seed))
             result["targets"] = sorted(drawn[:10].tolist())
             for target in result["targets"]:
@@ -174,7 +178,16 @@ class Experiment(Zoo):
                     aim = torch.full_like(y, target)
                     return attacks.pgd(model, x, aim, s.eps, cast(float, s.step_size), s.steps, targeted=True)
 
-                pairs = list(dual_pairs(model, others.take(s.n_pairs), toward))
+                some = others.take(s.n_pairs)
+                pairs: list[tuple[Tensor, Tensor]] = []
+                of_blocks: list[dict[str, Tensor]] = []
+                for start in range(min(BLOCKS, len(some))):
+                    part = Split(some.images[start::BLOCKS], some.labels[start::BLOCKS])
+                    of_block = list(dual_pairs(model, part, toward))
+                    of_blocks.append(neuron_sensitivity(model, of_block, layers))
+                    pairs += of_block
+                for name in layers:
+                    by_block[name].append(torch.stack([sigma[name] for sigma in of_blocks]))
                 sigma = neuron_sensitivity(model, pairs, [*layers, layer])
                 omega = top_neurons({name: sigma[name] for name in self.conv_layers}, fraction=s.fraction)
                 omega["fc"] = top_neurons({"fc": sigma["fc"]}, k=self.data.num_classes)["fc"]
@@ -182,20 +195,22 @@ class Experiment(Zoo):
                     result["sensitive"][name].append(omega[name].tolist())
                 x, x_adv = (torch.cat(side) for side in zip(*pairs, strict=True))
                 reached = (predicted(model, x_adv.split(images_at_once(x.device))) == target).to(x.device)
-                for which, (some, some_adv) in {"reached": (x[reached], x_adv[reached]), "all": (x, x_adv)}.items():
+                for which, (these, these_adv) in {"reached": (x[reached], x_adv[reached]), "all": (x, x_adv)}.items():
                     sets: dict[str, list[int]] = {"sensitive": [], "important": []}
-                    if len(some) > 0:
-                        sigma_of_some = neuron_sensitivity(model, [(some, some_adv)], [layer])
-                        sets["sensitive"] = top_neurons(sigma_of_some, k=k)[layer].tolist()
-                        sets["important"] = important_neurons(model, some_adv, target, layer, k, k).tolist()
+                    if len(these) > 0:
+                        sigma_of_these = neuron_sensitivity(model, [(these, these_adv)], [layer])
+                        sets["sensitive"] = top_neurons(sigma_of_these, k=k)[layer].tolist()
+                        sets["important"] = important_neurons(model, these_adv, target, layer, k, k).tolist()
                     for name, neurons in sets.items():
                         result["penultimate"][which][name].append(neurons)
                 result["reached"].append(reached.double().mean().item())
                 result["n"].append(len(x_adv))
                 result["channels"] = {name: len(value) for name, value in sigma.items()}
+            shares = {name: s.fraction for name in self.conv_layers} | {"fc": 1 / self.data.num_classes}  # of fc, one
+            result["errors"] = {name: index_errors(by_block[name], share) for name, share in shares.items()}
             return result
 
-        inputs = {"layer": layer, "k": k, "n_pairs": s.n_pairs, "fraction": s.fraction}
+        inputs = {"layer": layer, "k": k, "n_pairs": s.n_pairs, "fraction": s.fraction, "blocks": BLOCKS}
         return self._record("targeted-neurons", "vanilla", inputs, compute)
 
     def regions(self, layer: str, n: int | None = None) -> dict[str, Any]:
@@ -238,25 +253,41 @@ class Experiment(Zoo):
 
         return self._record("regions", "vanilla", {"layer": layer, "n": len(images)}, compute)
 
-    def suppression(self, betas: list[float] = BETAS, n: int | None = None) -> dict[str, Any]:
-        """Accuracy of the vanilla model when its sensitive neurons' outputs are multiplied by beta (Fig. 3a).
+    def suppression(
+        self, which: str = "sensitive", betas: list[float] = BETAS, n: int | None = None
+    ) -> dict[str, Any]:
+        """Accuracy of the vanilla model when some neurons' outputs are multiplied by beta (Fig. 3a).
 
         Args:
+            which: the neurons of every convolutional layer: "sensitive", or as many that are not: the "least" sensitive
+                ones, or "random" ones.
             betas: the factors, 1 leaves the model as it is.
             n: on the first n test images; None for all.
 
         Result: "white_box" (attacks on the suppressed model) and "transferred" (attacks on the model as it was), each
-        "clean" and attack to one accuracy per beta; "betas".
+        "clean" and attack to one accuracy per beta; "betas". Sensitive neurons are tried under all four attacks, the
+        others under PGD.
+
+        Raises:
+            ValueError: another name in ``which``.
         """
+        checks.one_of("which", which, ["sensitive", "least", "random"])
         s, test = self.settings, self.test.take(n)
+        attacked = self.attacks if which == "sensitive" else {"pgd": self.attacks["pgd"]}
 
         def compute() -> dict[str, Any]:
             model = self.model("vanilla")
             sigma = self.sensitivity("vanilla", split="train")["result"]["sigma"]
-            omega = top_neurons({name: torch.tensor(sigma[name]) for name in self.conv_layers}, fraction=s.fraction)
+            generator = torch.Generator().manual_seed(s.seed)
+            scores = {name: torch.tensor(sigma[name]) for name in self.conv_layers}
+            if which == "least":
+                scores = {name: -score for name, score in scores.items()}
+            elif which == "random":
+                scores = {name: torch.rand(len(score), generator=generator) for name, score in scores.items()}
+            omega = top_neurons(scores, fraction=s.fraction)
             result: dict[str, Any] = {"betas": betas, "white_box": {}, "transferred": {}}
-            for name, attack in {"clean": None, **self.attacks}.items():
-                self.progress(f"suppressing the sensitive neurons: {name}")
+            for name, attack in {"clean": None, **attacked}.items():
+                self.progress(f"suppressing {which} neurons: {name}")
                 white_box, transferred = [], []
                 if attack is None:
                     images = list(self._inputs(test))
@@ -270,4 +301,5 @@ class Experiment(Zoo):
             return result
 
         inputs = {"n": len(test), "n_pairs": s.n_pairs, "fraction": s.fraction, "betas": betas}
-        return self._record("suppression", "vanilla", inputs, compute)
+        what = "suppression" if which == "sensitive" else f"suppression-of-{which}"
+        return self._record(what, "vanilla", inputs, compute)

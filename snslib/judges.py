@@ -15,7 +15,7 @@ from torch import Tensor
 
 from snslib import paper
 from snslib.evidence import Evidence, NotRunError, share_of
-from snslib.sensitivity import average_jaccard, chance_jaccard, jaccard, total_jaccard
+from snslib.overlap import average_jaccard, chance_jaccard, jaccard, total_jaccard
 from snslib.shares import Accuracies, Share, Tally, sign, tally
 from snslib.zoo import ATTACKS, DEFENSES
 

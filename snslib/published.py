@@ -133,6 +133,15 @@ def folders() -> list[str]:
     return sorted({str(path.parent.relative_to(RESULTS)) for path in RESULTS.glob("*/*/*.json")})
 
 
+def state(name: str) -> dict[str, Any]:
+    """What :func:`publish_model` wrote of a published model besides its weights: recipe, history, classes.
+
+    Args:
+        name: as in :func:`load_pretrained`; the model must be there.
+    """
+    return load_tensors(RESULTS / f"{name}.safetensors", only_state=True)[1]
+
+
 def load_pretrained(name: str, device: torch.device | str = "cpu") -> nn.Module:
     """A published model, in eval mode.
 

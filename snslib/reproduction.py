@@ -190,7 +190,7 @@ def _measurements(of_row: Scrutiny, name: str) -> list[Callable[[], dict[str, An
         everything += [
             lambda: of_row.sensitivity(defense, split="train"),
             lambda: of_row.targeted_neurons(of_row.penultimate_layer),
-            lambda: of_row.suppression(n=N_SUPPRESSION),
+            *(partial(of_row.suppression, which, n=N_SUPPRESSION) for which in ("sensitive", "least", "random")),
             lambda: of_row.regions(of_row.region_layer),
         ]
     else:

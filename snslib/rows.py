@@ -11,7 +11,6 @@ from IPython.display import Markdown
 from snslib import published
 from snslib.report import markdown_table, percent, strong_name
 from snslib.sensitivity import top_neurons
-from snslib.training import load_tensors
 
 FIG_3B = {  # what is varied: its value to the row
     "first layer": {layer: f"fig3b_{layer}" for layer in ("conv1", "conv4", "conv8", "conv11", "fc")},
@@ -111,11 +110,10 @@ def cost_table(rows: Mapping[str, str], folder: str, levels: Sequence[float], ca
     """
     lines = []
     for row, label in rows.items():
-        path = published.RESULTS / folder / f"{row}.safetensors"
-        if not path.exists():
+        if not (published.RESULTS / folder / f"{row}.safetensors").exists():
             lines.append([label, "not run", *[""] * (2 + len(levels))])
             continue
-        history = load_tensors(path, only_state=True)[1]["history"]
+        history = published.state(f"{folder}/{row}")["history"]
         minutes = list(accumulate(epoch["seconds"] / 60 for epoch in history))
         cells = [f"{len(history)}", f"{minutes[-1]:.0f}", percent(max(epoch["pgd"] for epoch in history))]
         for level in levels:

@@ -1,4 +1,4 @@
-"""Neuron sensitivity, sensitive neurons, important neurons, and how much sets of neurons overlap (Eq. 1-8, A.1)."""
+"""Neuron sensitivity, sensitive neurons and important neurons (Eq. 1-5, A.1)."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,8 +12,6 @@ from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
 from snslib.hooks import on_output, record
 from snslib.modes import arranged, device_of, frozen, images_at_once
-
-NeuronSet = Tensor | Iterable[int]
 
 
 def dual_pairs(
@@ -231,56 +229,6 @@ def important_neurons(
     return _top(votes.cpu(), k2)  # Eq. 5
 
 
-def jaccard(a: NeuronSet, b: NeuronSet) -> float:
-    """Size of the intersection over size of the union of two sets of neurons (Eq. 6), in [0, 1].
-
-    Raises:
-        ValueError: both sets are empty.
-    """
-    return total_jaccard([a, b])
-
-
-def average_jaccard(sets: Sequence[NeuronSet]) -> float:
-    """Average pair Jaccard index (Eq. 7): the mean of Eq. 6 over all pairs of the sets.
-
-    Raises:
-        ValueError: fewer than two sets, or a pair of empty ones.
-    """
-    members = _at_least_two(sets)
-    pairs = [jaccard(members[i], members[j]) for i in range(len(members)) for j in range(i)]
-    return sum(pairs) / len(pairs)
-
-
-def total_jaccard(sets: Sequence[NeuronSet]) -> float:
-    """Total Jaccard index (Eq. 8): neurons in all of the sets over neurons in any of them.
-
-    Raises:
-        ValueError: fewer than two sets, or nothing in any of them.
-    """
-    members = _at_least_two(sets)
-    union = set.union(*members)
-    if not union:
-        raise ValueError("sets: the Jaccard index of empty sets is undefined")
-    return len(set.intersection(*members)) / len(union)
-
-
-def chance_jaccard(k: int, channels: int) -> float:
-    """The Jaccard index to expect of two sets of k neurons drawn from ``channels`` at random.
-
-    With X the size of the overlap, hypergeometric, it is E[X / (2k - X)].
-
-    Raises:
-        ValueError: k outside 1..channels.
-    """
-    if not 1 <= k <= channels:
-        raise ValueError(f"k: expected 1..{channels} of {channels} neurons, got {k}")
-    ways = math.comb(channels, k)
-    return sum(
-        math.comb(k, overlap) * math.comb(channels - k, k - overlap) / ways * overlap / (2 * k - overlap)
-        for overlap in range(k + 1)
-    )
-
-
 def _top(values: Tensor, k: int) -> Tensor:
     return values.sort(descending=True, stable=True).indices[:k]
 
@@ -289,12 +237,6 @@ def _check_finite(sigma: Mapping[str, Tensor]) -> None:
     for name, value in sigma.items():
         if not value.isfinite().all():
             raise ValueError(f"sigma: the sensitivities of {name!r} are not finite; check the model's weights")
-
-
-def _at_least_two(sets: Sequence[NeuronSet]) -> list[set[int]]:
-    if len(sets) < 2:
-        raise ValueError(f"sets: expected at least two sets of neurons, got {len(sets)}")
-    return [set(s.tolist() if isinstance(s, Tensor) else s) for s in sets]
 
 
 def _classifier(model: nn.Module, name: str | None) -> nn.Linear:

@@ -60,7 +60,7 @@ _TRAINING_CODE = (
     "evaluation.py",
     "zoo.py",
 )
-_MEASURING_CODE = (*_TRAINING_CODE, "experiment.py", "scrutiny.py", "corruptions.py", "segmentation.py")
+_MEASURING_CODE = (*_TRAINING_CODE, "experiment.py", "scrutiny.py", "corruptions.py", "segmentation.py", "overlap.py")
 
 
 class Zoo:

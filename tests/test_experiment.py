@@ -13,6 +13,7 @@ from snslib import corruptions, settings
 from snslib.attacks import pgd
 from snslib.data import to_float
 from snslib.experiment import Experiment
+from snslib.hooks import suppress
 from snslib.modes import PRECISIONS
 from snslib.sensitivity import dual_pairs, neuron_sensitivity, top_neurons
 from snslib.zoo import ATTACKS, DEFENSES
@@ -189,3 +190,29 @@ def test_regions_compare_the_most_with_the_least_sensitive_quarter(experiment: E
     assert most.max() == sigma.max()
     known = [value for value in found["overlap"]["sensitive"] if value is not None]
     assert found["comparison"]["sensitive"] == pytest.approx(sum(known) / len(known))
+
+
+def test_least_sensitive_neurons_are_suppressed_as_many_as_sensitive_ones(experiment: Experiment) -> None:
+    """Against the hook and the attack applied by hand to the bottom of the training record."""
+    sigma = experiment.sensitivity("vanilla", split="train")["result"]["sigma"]
+    omega = top_neurons({name: torch.tensor(sigma[name]) for name in experiment.conv_layers}, fraction=0.1)
+    least = {name: torch.tensor(sigma[name]).sort(stable=True).indices[: len(top)] for name, top in omega.items()}
+    model, x, y = experiment.model("vanilla"), to_float(experiment.test.images), experiment.test.labels
+    with suppress(model, least, 0.2):
+        clean = (model(x).argmax(1) == y).double().mean().item()
+        under_pgd = (model(experiment.attacks["pgd"](model, x, y)).argmax(1) == y).double().mean().item()
+    found = experiment.suppression("least", betas=[1.0, 0.2])["result"]
+    assert found["white_box"] == {
+        "clean": [experiment.accuracy("vanilla")["result"]["clean"], clean],
+        "pgd": [experiment.accuracy("vanilla")["result"]["pgd"], under_pgd],
+    }
+    assert list(experiment.suppression("random", betas=[1.0])["result"]["transferred"]) == ["clean", "pgd"]
+    with pytest.raises(ValueError, match=r"^which: .*'most'"):
+        experiment.suppression("most")
+
+
+def test_targeted_neurons_have_errors_from_blocks_of_images(experiment: Experiment) -> None:
+    found = experiment.targeted_neurons("pool5", k=3)["result"]
+    assert list(found["errors"]) == list(found["sensitive"]) == [*experiment.conv_layers, "fc"]
+    assert all(0 <= error < 1 for errors in found["errors"].values() for error in errors)
+    assert any(error > 0 for errors in found["errors"].values() for error in errors)

@@ -1,7 +1,6 @@
-"""Sensitivity against a float64 loop over stored activations; sets of neurons, votes and overlaps by hand."""
+"""Sensitivity against a float64 loop over stored activations; sets of neurons and votes by hand."""
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,17 +12,7 @@ from torch import Tensor, nn
 
 from snslib.attacks import pgd
 from snslib.data import Split, to_float
-from snslib.sensitivity import (
-    average_jaccard,
-    chance_jaccard,
-    dual_pairs,
-    important_neurons,
-    jaccard,
-    neuron_activation,
-    neuron_sensitivity,
-    top_neurons,
-    total_jaccard,
-)
+from snslib.sensitivity import dual_pairs, important_neurons, neuron_activation, neuron_sensitivity, top_neurons
 
 Pairs = list[tuple[Tensor, Tensor]]
 
@@ -412,61 +401,3 @@ def test_important_neurons_errors(options: dict[str, object], argument: str) -> 
         important_neurons(model, **arguments)
     assert model.training
     assert not model.pool._forward_hooks
-
-
-# --- Eq. 6-8 ---
-
-
-def test_jaccard_by_hand() -> None:
-    assert jaccard([1, 2, 3], [2, 3, 4, 5]) == 2 / 5
-    assert jaccard(torch.tensor([7, 1]), {1, 7}) == 1.0
-    assert jaccard(np.array([1, 2]), torch.tensor([3])) == 0.0
-
-
-def test_average_and_total_by_hand() -> None:
-    """Pairs: {1,2,3} {2,3,4}: 2/4; {1,2,3} {3,4,5}: 1/5; {2,3,4} {3,4,5}: 2/4. All three share 3 of 1..5."""
-    sets = [[1, 2, 3], torch.tensor([4, 3, 2]), {3, 4, 5}]
-    assert average_jaccard(sets) == pytest.approx((2 / 4 + 1 / 5 + 2 / 4) / 3)
-    assert total_jaccard(sets) == 1 / 5
-
-
-@given(st.lists(st.sets(st.integers(0, 8), min_size=1), min_size=2, max_size=5))
-def test_jaccard_properties(sets: list[set[int]]) -> None:
-    average, total = average_jaccard(sets), total_jaccard(sets)
-    assert 0 <= total <= average + 1e-12  # the intersection of all is the smaller, their union the larger
-    assert average <= 1 + 1e-12
-    assert average_jaccard(sets[::-1]) == pytest.approx(average)
-    assert jaccard(sets[0], sets[1]) == jaccard(sets[1], sets[0]) == pytest.approx(average_jaccard(sets[:2]))
-    assert average_jaccard([sets[0]] * 3) == total_jaccard([sets[0]] * 3) == 1
-
-
-@pytest.mark.parametrize("index", [average_jaccard, total_jaccard])
-def test_jaccard_errors(index: Callable[..., float]) -> None:
-    with pytest.raises(ValueError, match=r"^sets: .*two"):
-        index([[1, 2]])
-    with pytest.raises(ValueError, match=r"^sets: .*empty"):
-        index([[], []])
-
-
-@pytest.mark.parametrize(("k", "channels"), [(1, 1), (1, 4), (2, 4), (3, 5), (4, 6), (6, 6)])
-def test_chance_jaccard_equals_enumeration(k: int, channels: int) -> None:
-    subsets = [set(s) for s in itertools.combinations(range(channels), k)]
-    mean = np.mean([len(a & b) / len(a | b) for a in subsets for b in subsets])
-    assert chance_jaccard(k, channels) == pytest.approx(mean)
-
-
-def test_chance_jaccard_for_the_papers_sizes() -> None:
-    """51 of 512, against 4,000 random draws."""
-    rng = np.random.default_rng(0)
-    member = np.zeros((2, 4000, 512), dtype=bool)
-    for sets in member:
-        for row in sets:
-            row[rng.choice(512, 51, replace=False)] = True
-    drawn = (member[0] & member[1]).sum(1) / (member[0] | member[1]).sum(1)
-    assert abs(chance_jaccard(51, 512) - drawn.mean()) < 4 * drawn.std() / 4000**0.5
-
-
-@pytest.mark.parametrize(("k", "channels"), [(0, 5), (6, 5), (-1, 5)])
-def test_chance_jaccard_errors(k: int, channels: int) -> None:
-    with pytest.raises(ValueError, match=r"^k: "):
-        chance_jaccard(k, channels)

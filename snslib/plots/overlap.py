@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from snslib.zoo import ATTACKS
 
 INDICES = {"average": (r"$J_{avg}$", "o-"), "total": (r"$J_{total}$", "s-"), "chance": (r"chance, $J_{avg}$", "k:")}
+SUPPRESSED = {"sensitive": "most sensitive", "random": "random", "least": "least sensitive"}
 
 
 def sensitive_and_important(
@@ -41,11 +42,14 @@ def sensitive_and_important(
     return fig
 
 
-def jaccard_by_layer(panels: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
+def jaccard_by_layer(
+    panels: Mapping[str, Mapping[str, Mapping[str, float]]], errors: Mapping[str, Sequence[float]] | None = None
+) -> Figure:
     """How alike the sensitive neurons of all target classes are, layer by layer (Fig. 2b), one panel per source.
 
     Args:
         panels: title to "average" (Eq. 7), "total" (Eq. 8) and "chance", each layer to its index, bottom to top.
+        errors: layer to the standard errors of "average" and "total" in the first panel, drawn twice as long.
     """
     widths = [len(panel["average"]) + 4 for panel in panels.values()]
     fig, axes = plt.subplots(1, len(panels), figsize=(7.5, 4), sharey=True, width_ratios=widths, squeeze=False)
@@ -54,6 +58,12 @@ def jaccard_by_layer(panels: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
             ax.plot(list(panel[name]), list(panel[name].values()), style, label=label)
         ax.set(title=title, ylim=(-0.03, 1.03))
         ax.tick_params(axis="x", rotation=90)
+    if errors:
+        ax, panel = axes[0, 0], next(iter(panels.values()))
+        colours = sns.color_palette("colorblind", 2)
+        for place, (name, colour) in enumerate(zip(("average", "total"), colours, strict=True)):
+            twice = [2 * errors[layer][place] for layer in panel[name]]
+            ax.errorbar(list(panel[name]), list(panel[name].values()), twice, fmt="none", ecolor=colour, capsize=3)
     axes[0, 0].set_ylabel("Jaccard index over target classes")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
     plt.close(fig)
@@ -74,6 +84,25 @@ def suppression(betas: Sequence[float], panels: Mapping[str, Mapping[str, Sequen
         ax.invert_xaxis()
     axes[0, 0].set_ylabel("accuracy, %")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=10)
+    plt.close(fig)
+    return fig
+
+
+def suppression_of(betas: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Accuracy while the outputs of sensitive, of random or of the least sensitive neurons are multiplied by beta.
+
+    Args:
+        betas: the factors.
+        panels: title to the keys of SUPPRESSED, each to one accuracy in [0, 1] per beta.
+    """
+    fig, axes = plt.subplots(1, len(panels), figsize=(7.5, 3.4), sharey=True, squeeze=False)
+    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        for (name, label), marker in zip(SUPPRESSED.items(), "osD", strict=True):
+            ax.plot(betas, 100 * np.array(curves[name]), marker=marker, markersize=5, label=label)
+        ax.set(title=title, xlabel=r"$\beta$", ylim=(-3, 103))
+        ax.invert_xaxis()
+    axes[0, 0].set_ylabel("accuracy, %")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
     plt.close(fig)
     return fig
 
