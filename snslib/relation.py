@@ -23,7 +23,8 @@ class Cell:
         model: a defense or the name of a row.
         under: an attack, or a corruption and its severity, such as "fog-5".
         sensitivity: the mean over convolutional layers of a layer's summed sensitivity over its summed clean output.
-        lost: how much of the clean accuracy the disturbance takes, in [-1, 1].
+        lost: the share of the clean accuracy that the disturbance takes: below 0 where it adds some, 0 where there is
+            none to take.
     """
 
     model: str
@@ -40,7 +41,7 @@ def cell(
     Args:
         sensitivity: from ``Experiment.sensitivity``.
         accuracy: from ``Experiment.accuracy``.
-        corrupted: from ``Experiment.corrupted_accuracy``.
+        corrupted: from ``Experiment.corrupted_accuracy``; not looked at under an attack.
         model: its name.
         layers: the layers averaged over; one that puts out nothing is left out.
     """
@@ -52,7 +53,8 @@ def cell(
         for layer in layers
     }
     relative = fmean(moved / output for moved, output in sums.values() if output > 0)
-    return Cell(model, under, relative, accuracy["result"]["clean"] - left)
+    clean = accuracy["result"]["clean"]
+    return Cell(model, under, relative, 1 - left / clean if clean else 0.0)
 
 
 def rank_correlation(cells: Sequence[Cell], resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:

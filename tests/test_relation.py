@@ -21,9 +21,11 @@ CORRUPTED = {"result": {"fog": [0.8, 0.7, 0.6, 0.5, 0.3]}}
 def test_a_cell_by_hand() -> None:
     """conv1: 3 of 12 is moved. conv2 puts out nothing, so that no share of it can be told."""
     made = cell(record("pgd", [1.0, 2.0], [4.0, 8.0]), ACCURACY, CORRUPTED, "pat", ["conv1", "conv2"])
-    assert made == Cell("pat", "pgd", 0.25, pytest.approx(0.7))
+    assert made == Cell("pat", "pgd", 0.25, pytest.approx(1 - 2 / 9))
     made = cell(record("fog-3", [1.0, 2.0], [4.0, 8.0]), ACCURACY, CORRUPTED, "pat", ["conv1"])
-    assert made.lost == pytest.approx(0.3)
+    assert made.lost == pytest.approx(1 / 3)
+    hopeless = {"result": {"clean": 0.0, "pgd": 0.1}}
+    assert cell(record("pgd", [1.0, 2.0], [4.0, 8.0]), hopeless, CORRUPTED, "pat", ["conv1"]).lost == 0
 
 
 def cells(losses: list[float]) -> list[Cell]:
@@ -53,6 +55,8 @@ def test_the_figures_show_every_cell_and_layer() -> None:
     shown = [Cell(model, under, 0.1, 0.2) for model in ("vanilla", "pat") for under in ("pgd", "fgsm", "fog-5")]
     lines = figures.lost_accuracy(shown).axes[0].lines
     assert [len(line.get_xdata()) for line in lines] == [2, 1, 2, 1]
+    groups = {"one": shown[:2], "other": shown[2:]}
+    assert [len(line.get_xdata()) for line in figures.over_networks(groups).axes[0].lines] == [2, 4]
     layers = {"conv1": 1.0, "conv2": 2.0}
     figure = figures.under_each({under: {"vanilla": layers, "pat": layers} for under in ("pgd", "fog-5")}, "σ")
     assert [ax.get_title() for ax in figure.axes] == ["PGD", "fog 5"]
