@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import snslib as sns
 from snslib import exercises as ex
 from snslib.data import Split, to_float
-from snslib.exercises import ExerciseError
+from snslib.exercises import ExerciseError, tasks
 
 Solution = Callable[..., Any]
 DRAFTS = sorted((Path(__file__).parent.parent / "book" / "exercises").glob("[0-9]*.md"))
@@ -647,7 +647,7 @@ def test_blind_attacks_and_rewards_for_silence_never_pass(seed: int) -> None:
 
 
 def test_the_rules_of_the_contest() -> None:
-    model, x, y = ex._overconfident_task()
+    model, x, y = tasks.overconfident_task()
     assert ex.attacked_accuracy(lambda m, x, y, eps: x, model, x, y, 0.1) == 1
     assert ex.attacked_accuracy(margin_attack, model, x, y, 0.1) == 0
     assert 0 < ex.attacked_accuracy(margin_attack, model, x, y, 0.05) < 1
@@ -657,7 +657,7 @@ def test_the_rules_of_the_contest() -> None:
 
 def test_the_tasks_are_what_the_checks_need() -> None:
     """Every class is at stake, no gradient is near 0, and one neuron helps clearly more than all others."""
-    model, x, y = ex._small_task()
+    model, x, y = tasks.small_task()
     least_likely = sns.least_likely_class(model, x)
     guess = model(x).argmax(1)
     assert ((guess == y).tolist(), (least_likely != y).all(), (least_likely != guess).all()) == (
@@ -666,7 +666,7 @@ def test_the_tasks_are_what_the_checks_need() -> None:
         True,
     )
     assert gradient(model, x, y).abs().min() > 1e-5 * gradient(model, x, y).abs().max()
-    model, x_adv, y, sensitive = ex._misled_task()
+    model, x_adv, y, sensitive = tasks.misled_task()
     right = []
     for neuron in range(8):
         with sns.suppress(model, {"hidden": [neuron]}, 0.0):
