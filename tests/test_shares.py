@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
@@ -18,6 +19,14 @@ def test_the_interval_of_a_count_is_wilsons(n: int) -> None:
         assert (low, high) == (pytest.approx(expected.low, abs=1e-12), pytest.approx(expected.high, abs=1e-12))
         assert math.copysign(1, low) == 1  # else it would be printed as "-0.00%"
         assert high <= 1
+
+
+def test_a_bootstrap_over_the_images_gives_the_same() -> None:
+    rng = np.random.default_rng(0)
+    for share in (0.02, 0.33, 0.9):
+        right = np.arange(N) < share * N
+        drawn = [right[rng.integers(N, size=N)].mean() for _ in range(2000)]
+        assert interval(share, N) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])), abs=0.001)
 
 
 def test_a_mean_over_seeds_is_not_rounded_to_a_count() -> None:
