@@ -14,7 +14,7 @@ help:
 	@echo "make sweep NOTEBOOK=04_sns_training GRID='lam=1,5 fraction=0.05,0.1' WITH='seed=1'   every combination, in parallel"
 	@echo "make test     run the tests"
 	@echo "make reproduce PROFILE=cifar10-small   train and measure all rows of Table 1 or 2; more: ROWS=pat,alp HOURS=2"
-	@echo "make lint     check style and types"
+	@echo "make lint     check style, spelling and types"
 	@echo "make bench    measure the speed and record it; make bench DEVICE=cuda on a GPU, ONLY='attacks kernels' parts of it"
 	@echo "make clean    remove the book that was built, and its executed notebooks"
 
@@ -50,8 +50,9 @@ test: setup
 
 lint: setup
 	$(BIN)/ruff check
+	$(BIN)/codespell *.md .github book/*.md book/exercises book/_ext book/*.py notebooks snslib tests benchmarks
 	$(BIN)/mypy
-	$(BIN)/mypy book/execute.py book/_ext/notebook_links.py book/_ext/vendored.py book/_ext/student_edition.py
+	$(BIN)/mypy book/execute.py book/_ext/*.py
 	cd book && ../$(BIN)/mypy --config-file ../pyproject.toml sweep.py
 	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml run.py
 

@@ -28,7 +28,7 @@ class Claim:
         number: its place in the list.
         statement: what is claimed, in a sentence.
         place: where in the paper.
-        chapter: the file of the chapter about it, "" where there is none yet.
+        chapter: the file of the chapter about it.
         criterion: what decides, in a sentence or two.
         theirs: gives the paper's numbers, in a clause.
         judge: maps the records to a finding; raises NotRunError where it cannot.
@@ -150,7 +150,7 @@ CLAIMS = (
         8,
         "Under fog the order turns: PAT's sensitive neurons are more sensitive in most layers.",
         "Fig. 7b",
-        "",
+        "05_adversarial_training",
         "Mean sensitivity of each model's own top 10% between clean and foggy images, at the strongest of "
         "CIFAR-10-C's five severities (the paper names none). Reproduced: higher in PAT in more than half of the "
         "layers. Partly: in one at least.",
@@ -221,7 +221,7 @@ CLAIMS = (
         15,
         "SNS needs much fewer epochs than PAT and less time.",
         "4.2",
-        "",
+        "06_results",
         "Reproduced: fewer epochs and less time, also with the vanilla training that SNS starts from, and not behind "
         "PAT under PGD by more than the 95% interval. Partly: fewer epochs and less time for SNS alone. Epochs are "
         "settings of ours; making x' once is not counted.",
@@ -232,7 +232,7 @@ CLAIMS = (
         16,
         "The same order holds for AlexNet on 200 classes of ImageNet.",
         "Table 2",
-        "",
+        "06_results",
         "$\\mathrm{SNS}_{sen}^{adv}$ against NAT, EAT and PAT, and $\\mathrm{SNS}_{sen}^{cls}$ against NAT and EAT, "
         "under every attack, each as in claim 10. Reproduced: both. Partly: the first, in full or partly.",
         lambda: of_paper(16).ours,

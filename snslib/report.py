@@ -44,7 +44,10 @@ def settings_table(settings: Settings) -> Markdown:
 
 
 def source(*records: dict[str, Any]) -> Markdown:
-    """What the numbers above were computed from, in one line under a figure or a table; its data are the first's."""
+    """What the numbers above were computed from, in one line under a figure or a table; its data are the first's.
+
+    The output carries the records in its metadata, so that the book can offer them.
+    """
     first = records[0]
     trained = first["config"]["trained"]
     n = first["config"].get("n")
@@ -62,7 +65,8 @@ def source(*records: dict[str, Any]) -> Markdown:
         f"PyTorch {first['versions']['torch']}",
         f"commit {first['commit']}" if first["commit"] else "",
     ]
-    return Markdown("*" + " · ".join(part for part in parts if part) + "*")
+    line = "*" + " · ".join(part for part in parts if part) + "*"
+    return Markdown(line, metadata={"records": list(records)})
 
 
 def machines(sections: Mapping[str, dict[str, Any]]) -> Markdown:

@@ -135,8 +135,8 @@ def over_settings(folder: str) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def _of_row(folder: str, row: str) -> dict[str, dict[str, Any]]:
-    whats = ("pgd-accuracy", "strong-accuracy", "targeted-pgd", "autoattack", "sanity-checks")
-    found = {what: published.records(folder, what).get(row) for what in whats}
+    names = ("pgd-accuracy", "strong-accuracy", "targeted-pgd", "autoattack", "sanity-checks")
+    found = {what: published.records(folder, what).get(row) for what in names}
     return {what: entry for what, entry in found.items() if entry is not None}
 
 

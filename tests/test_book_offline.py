@@ -1,4 +1,4 @@
-"""The built book in a real browser, from its files and without a network: maths, sliders, narrow screens."""
+"""The built book in a real browser, from its files and without a network: maths, sliders, links, narrow screens."""
 
 import importlib.util
 import json
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import nbformat
 import pytest
@@ -28,6 +29,14 @@ assert specification is not None
 assert specification.loader is not None
 vendored = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(vendored)
+
+AXE = vendored.Package(
+    "axe-core",
+    "4.11.0",
+    "sha512-ilYanEU8vxxBexpJd8cWM4ElSQq4QctCLKih0TSfjIfCQTeyH/6zVrmIJfLPrKTKJRbiG+cfnZbQIjAlJmF1jQ==",
+    "axe.min.js",
+    "LICENSE",
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +62,10 @@ def opened(browser: Any, path: Path, **options: Any) -> Iterator[tuple[Any, list
     page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
     page.on("request", lambda request: request.url.startswith("http") and problems.append(f"asked for {request.url}"))
     page.goto(path.as_uri())
-    page.evaluate("window.MathJax?.startup.promise.then(() => null)")
-    if "widget-view+json" in page.content():
-        page.wait_for_selector(".noUi-handle")
+    if options.get("java_script_enabled", True):
+        page.evaluate("window.MathJax?.startup.promise.then(() => null)")
+        if "widget-view+json" in page.content():
+            page.wait_for_selector(".noUi-handle")
     yield page, problems
     context.close()
 
@@ -172,6 +182,45 @@ def test_every_page_of_the_built_book(browser: Any, path: Path) -> None:
             page.set_viewport_size({"width": width, "height": 800})
             assert not is_too_wide(page)
         assert not problems
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core, which finds what bars people from a page; skips where npm cannot fetch it."""
+    folder = tmp_path_factory.mktemp("axe")
+    try:
+        vendored.unpack(vendored.fetch(AXE, vendored.CACHE), AXE, folder)
+    except vendored.UnavailableError as error:
+        pytest.skip(f"axe-core: {error}")
+    return (folder / AXE.script).read_text()
+
+
+@pytest.mark.skipif(REASON is not None, reason=REASON or "")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_no_page_bars_anyone(browser: Any, axe: str, path: Path, scheme: str) -> None:
+    with opened(browser, path, color_scheme=scheme) as (page, _):
+        page.evaluate(axe)
+        found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+        serious = [v for v in found if v["impact"] in ("serious", "critical")]
+        assert not [(v["id"], v["help"], [node["html"] for node in v["nodes"]]) for v in serious]
+
+
+@pytest.mark.skipif(REASON is not None, reason=REASON or "")
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_every_internal_link_and_picture_is_there_and_a_page_is_small(browser: Any, path: Path) -> None:
+    with opened(browser, path, java_script_enabled=False) as (page, _):
+        links = page.locator("a[href]").evaluate_all("links => links.map(link => link.href)")
+        pictures = page.locator("img[src]").evaluate_all("pictures => pictures.map(picture => picture.src)")
+    local = {link for link in links + pictures if link.startswith("file:")}
+    assert local
+    for link in local:
+        target, _, anchor = unquote(link.removeprefix("file://")).partition("#")
+        assert Path(target.partition("?")[0]).is_file(), link
+        if anchor and target.endswith(".html"):
+            assert f'id="{anchor}"' in Path(target).read_text(), link
+    shown = [Path(unquote(picture.removeprefix("file://"))) for picture in pictures if picture.startswith("file:")]
+    assert sum(file.stat().st_size for file in {path, *shown}) < 3e6
 
 
 def test_a_package_that_npm_cannot_fetch_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

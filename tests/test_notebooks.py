@@ -34,7 +34,7 @@ def code_cells(path: Path) -> list[nbformat.NotebookNode]:
 
 def first_seconds(path: Path, **injected: Any) -> None:
     """What a notebook does before it computes anything: take its parameters, the injected ones too, and read them."""
-    parameters, guard = code_cells(path)[:2]
+    _, parameters, guard = code_cells(path)[:3]
     namespace: dict[str, Any] = {}
     exec(parameters.source, namespace)
     namespace.update(injected)
@@ -49,7 +49,8 @@ def test_there_are_eight_chapters() -> None:
 def test_sources_carry_no_outputs_and_begin_with_their_parameters(path: Path) -> None:
     cells = code_cells(path)
     assert all(not cell.outputs and cell.execution_count is None for cell in cells)
-    assert cells[0].metadata.tags == ["parameters"]
+    assert 'find_spec("snslib")' in cells[0].source  # what installs the project on Colab
+    assert cells[1].metadata.tags == ["parameters"]
     assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1
     opening = read(path).cells[0].source
     assert f"papermill notebooks/{path.name}" in opening

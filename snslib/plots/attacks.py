@@ -45,7 +45,7 @@ def training_curves(history: History) -> Figure:
     validated = "clean" in history[0]
     fig, axes = plt.subplots(1, 1 + validated, figsize=(7.5, 2.8), squeeze=False)
     loss = np.concatenate([entry["steps"]["loss"] for entry in history])
-    axes[0, 0].plot(np.linspace(0, len(history), len(loss)), loss, color=COLOURS["vanilla"], linewidth=1)
+    axes[0, 0].plot(np.linspace(0, len(history), len(loss)), loss, color=COLOURS["vanilla"], linewidth=1, label="loss")
     axes[0, 0].set(xlabel="epoch", ylabel="cross-entropy", yscale="log")
     if validated:
         epochs = [entry["epoch"] for entry in history]
@@ -69,13 +69,17 @@ def accuracy_by_eps(epsilons: Sequence[float], accuracy: Sequence[float], marks:
         marks: label to a radius that gets a vertical line.
     """
     fig, ax = plt.subplots(figsize=(6, 3))
-    ax.plot([255 * eps for eps in epsilons], [100 * share for share in accuracy], "-o", color=COLOURS["vanilla"])
-    for (label, eps), line in zip(marks.items(), ("--", ":"), strict=False):
+    places = [255 * eps for eps in epsilons]
+    ax.plot(places, [100 * share for share in accuracy], "-o", color=COLOURS["vanilla"], label="accuracy")
+    lines = [
         ax.axvline(255 * eps, color="0.35", linestyle=line, label=label)
+        for (label, eps), line in zip(marks.items(), ("--", ":"), strict=False)
+    ]
     ax.set_xscale("log", base=2)
-    ax.set_xticks([255 * eps for eps in epsilons], [f"{255 * eps:g}" for eps in epsilons])
+    ax.set_xticks(places)
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.set(xlabel="eps, in 255ths of the pixel range", ylabel="accuracy, %", ylim=(-3, 103))
-    ax.legend()
+    ax.legend(handles=lines)
     plt.close(fig)
     return fig
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from snslib.plots.intervals import error_bars
 from snslib.plots.style import COLOURS, MARKERS
-from snslib.shares import interval
 from snslib.training import History
 from snslib.zoo import DEFENSES
 
@@ -70,9 +71,8 @@ def accuracy_points(columns: Mapping[str, Mapping[str, float]], n: int) -> Figur
     fig, axes = plt.subplots(1, len(columns), figsize=(7.5, 2.8), sharey=True)
     for ax, (title, values) in zip(axes, columns.items(), strict=True):
         for row, (defense, share) in enumerate(values.items()):
-            low, high = interval(share, n)
-            ax.plot([100 * low, 100 * high], [row, row], color=COLOURS[defense], linewidth=2)
-            ax.plot(100 * share, row, color=COLOURS[defense], marker=MARKERS[defense])
+            style = {"color": COLOURS[defense], "marker": MARKERS[defense], "elinewidth": 2, "label": "accuracy, %"}
+            ax.errorbar(100 * share, row, xerr=error_bars([share], n), **style)
         ax.set(title=title, xlabel="accuracy, %", xlim=(-3, 103))
         ax.set_yticks(range(len(values)), [DEFENSES[defense] for defense in values])
     axes[0].invert_yaxis()
@@ -135,3 +135,29 @@ def _sorted_panel(ax: Axes, sigmas: Mapping[str, Sequence[float]], layer: str) -
     top = max(1, len(next(iter(sigmas.values()))) // 10)
     ax.axvspan(0.5, top + 0.5, color="0.92", zorder=0, label="top 10%")
     ax.set(title=layer, ylim=(0, None))
+
+
+def against_paper(rows: Mapping[str, tuple[float | None, float | None, float | None]], strong: str) -> Figure:
+    """Robust accuracy of each row: as printed, as measured under the same attack, and under a stronger one.
+
+    Args:
+        rows: label to three accuracies in [0, 1]: the paper's under PGD, ours under PGD, ours under the stronger
+            attack; None where there is none.
+        strong: what the stronger attack is called.
+    """
+    fig, ax = plt.subplots(figsize=(7.5, 0.42 * len(rows) + 1.4))
+    places = np.arange(len(rows))
+    values = 100 * np.array([[np.nan if share is None else share for share in shares] for shares in rows.values()])
+    ax.hlines(places, np.nanmin(values, 1), np.nanmax(values, 1), color="0.7", zorder=1)
+    styles = {"the paper, PGD": ("s", 9, "none"), "ours, PGD": ("o", 7, None), f"ours, {strong}": ("D", 6, None)}
+    for column, (label, (marker, size, face)), colour in zip(
+        values.T, styles.items(), ("black", *sns.color_palette("colorblind", 2)), strict=True
+    ):
+        ax.plot(column, places, marker, ms=size, color=colour, markerfacecolor=face or colour, label=label)
+    ax.set_yticks(places, list(rows))
+    ax.invert_yaxis()
+    ax.set(xlabel="accuracy under attack, %", xlim=(-2, None))
+    ax.grid(False, axis="y")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
+    plt.close(fig)
+    return fig

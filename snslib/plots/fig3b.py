@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from snslib.shares import interval
+from snslib.plots.intervals import error_bars
 from snslib.zoo import ATTACKS
 
 COLUMNS = {"clean": "clean", **ATTACKS}
@@ -26,10 +26,8 @@ def over_settings(panels: Mapping[str, Mapping[str, Mapping[str, float]]], n: in
         places = range(len(values))
         for (column, label), colour, marker in zip(COLUMNS.items(), colours, "osPD^", strict=True):
             shares = [of_value[column] for of_value in values.values()]
-            bounds = [interval(share, n) for share in shares]
-            lows, highs = ([100 * bound[side] for bound in bounds] for side in (0, 1))
-            ax.plot(places, [100 * share for share in shares], color=colour, marker=marker, label=label)
-            ax.vlines(places, lows, highs, color=colour)
+            heights = [100 * share for share in shares]
+            ax.errorbar(places, heights, error_bars(shares, n), color=colour, marker=marker, label=label)
         ax.set(xlabel=what, xlim=(-0.4, len(values) - 0.6), ylim=(-3, 103))
         ax.set_xticks(places, list(values))
     axes[0, 0].set_ylabel("accuracy, %")

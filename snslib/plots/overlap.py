@@ -54,16 +54,13 @@ def jaccard_by_layer(
     widths = [len(panel["average"]) + 4 for panel in panels.values()]
     fig, axes = plt.subplots(1, len(panels), figsize=(7.5, 4), sharey=True, width_ratios=widths, squeeze=False)
     for ax, (title, panel) in zip(axes[0], panels.items(), strict=True):
-        for name, (label, style) in INDICES.items():
-            ax.plot(list(panel[name]), list(panel[name].values()), style, label=label)
+        for place, (name, (label, style)) in enumerate(INDICES.items()):
+            layers, indices = list(panel[name]), list(panel[name].values())
+            drawn = errors if ax is axes[0, 0] and name != "chance" else None
+            twice = [2 * drawn[layer][place] for layer in layers] if drawn else None
+            ax.errorbar(layers, indices, twice, fmt=style, capsize=3, label=label)
         ax.set(title=title, ylim=(-0.03, 1.03))
         ax.tick_params(axis="x", rotation=90)
-    if errors:
-        ax, panel = axes[0, 0], next(iter(panels.values()))
-        colours = sns.color_palette("colorblind", 2)
-        for place, (name, colour) in enumerate(zip(("average", "total"), colours, strict=True)):
-            twice = [2 * errors[layer][place] for layer in panel[name]]
-            ax.errorbar(list(panel[name]), list(panel[name].values()), twice, fmt="none", ecolor=colour, capsize=3)
     axes[0, 0].set_ylabel("Jaccard index over target classes")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
     plt.close(fig)

@@ -46,7 +46,7 @@ def under_each(means: Mapping[str, Mapping[str, Mapping[str, float]]], ylabel: s
 
 
 def lost_accuracy(cells: Sequence[Cell]) -> Figure:
-    """Lost share of the clean accuracy over sensitivity: a point per model and disturbance, attacks filled and corruptions empty."""
+    """Lost share of clean accuracy over sensitivity: a point per model and attack (filled) or corruption (empty)."""
     fig, ax = plt.subplots(figsize=(7, 4))
     for model in dict.fromkeys(each.model for each in cells):
         for attacked in (True, False):
@@ -60,14 +60,15 @@ def lost_accuracy(cells: Sequence[Cell]) -> Figure:
                 markerfacecolor=colour if attacked else "none",
                 label=f"{DEFENSES[model]}, {'attacks' if attacked else 'corruptions'}",
             )
-    ax.set(xlabel="sensitivity / clean output, mean over layers", ylabel="lost share of clean accuracy, %", xscale="log")
+    ax.set(xlabel="sensitivity / clean output, mean over layers", xscale="log")
+    ax.set(ylabel="lost share of clean accuracy, %")
     ax.legend()
     plt.close(fig)
     return fig
 
 
 def over_networks(groups: Mapping[str, Sequence[Cell]]) -> Figure:
-    """Lost share of the clean accuracy over sensitivity under one attack: a point per network, a colour and a marker per group.
+    """Lost share of the clean accuracy over sensitivity under one attack: a point per network, a colour per group.
 
     Args:
         groups: what the networks of a group have in common to their cells.
@@ -75,7 +76,8 @@ def over_networks(groups: Mapping[str, Sequence[Cell]]) -> Figure:
     fig, ax = plt.subplots(figsize=(7, 4))
     for (title, cells), marker in zip(groups.items(), "o^sDPX", strict=False):
         ax.plot([each.sensitivity for each in cells], [100 * each.lost for each in cells], marker, label=title)
-    ax.set(xlabel="sensitivity / clean output, mean over layers", ylabel="lost share of clean accuracy, %", xscale="log")
+    ax.set(xlabel="sensitivity / clean output, mean over layers", xscale="log")
+    ax.set(ylabel="lost share of clean accuracy, %")
     ax.legend()
     plt.close(fig)
     return fig

@@ -26,7 +26,8 @@ def growing_radius(epsilons: Sequence[float], accuracy: Mapping[str, Sequence[fl
         ax.plot(places, heights, color=COLOURS[defense], marker=MARKERS[defense], label=DEFENSES[defense])
     ax.axvline(255 * eps, color="0.35", linestyle="--", linewidth=1)
     ax.set_xscale("log", base=2)
-    ax.set_xticks(places, [f"{place:.3g}" for place in places])
+    ax.set_xticks(places)
+    ax.xaxis.set_major_formatter("{x:.3g}")
     ax.set(xlabel="radius, in 255ths of the pixel range", ylabel="accuracy under PGD, %", ylim=(-3, 103))
     ax.legend()
     plt.close(fig)
@@ -51,6 +52,7 @@ def transfer_matrix(matrix: Mapping[str, Mapping[str, float]], labels: Mapping[s
         fmt=".0f",
         cmap="cividis",
         linewidths=1,
+        label="accuracy, %",
         xticklabels=[labels[judge] for judge in judges],
         yticklabels=[labels[source] for source in matrix],
         cbar_kws={"label": "accuracy, %"},

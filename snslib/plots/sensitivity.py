@@ -20,25 +20,22 @@ def by_neuron(sigma: Mapping[str, Sequence[float]], omega: Mapping[str, Tensor])
         omega: layer to the sensitive neurons, int64 (K,).
     """
     fig, ax = plt.subplots(figsize=(7.5, 3.8))
-    shift = np.random.default_rng(0)
-    for place, (layer, values) in enumerate(sigma.items()):
-        heights = np.array(values)
-        chosen = np.zeros(len(heights), dtype=bool)
-        chosen[omega[layer].numpy()] = True
-        places = place + shift.uniform(-0.28, 0.28, len(heights))
-        for mask, colour, marker, label in (
-            (~chosen & (heights > 0), OTHERS, "o", "other neurons"),
-            (chosen & (heights > 0), SENSITIVE, "^", "sensitive neurons"),
-        ):
-            size = 22 if marker == "^" else 9
-            ax.scatter(
-                *(places[mask], heights[mask], size, colour),
-                marker=marker,
-                linewidths=0,
-                alpha=0.8,
-                rasterized=True,
-                label=label if place == 0 else None,
-            )
+    layers = np.repeat(np.arange(len(sigma)), [len(values) for values in sigma.values()])
+    places = layers + np.random.default_rng(0).uniform(-0.28, 0.28, len(layers))
+    heights = np.concatenate(list(sigma.values()))
+    chosen = np.concatenate([np.isin(np.arange(len(values)), omega[layer]) for layer, values in sigma.items()])
+    for mask, colour, marker, size, label in (
+        (~chosen & (heights > 0), OTHERS, "o", 9, "other neurons"),
+        (chosen & (heights > 0), SENSITIVE, "^", 22, "sensitive neurons"),
+    ):
+        ax.scatter(
+            *(places[mask], heights[mask], size, colour),
+            marker=marker,
+            linewidths=0,
+            alpha=0.8,
+            rasterized=True,
+            label=label,
+        )
     ax.set_xticks(range(len(sigma)), list(sigma), rotation=45)
     ax.set(ylabel=r"sensitivity $\sigma$", yscale="log")
     ax.legend(markerscale=1.6)
@@ -78,7 +75,7 @@ def raw_and_relative(raw: Mapping[str, float], relative: Mapping[str, float]) ->
     fig, axes = plt.subplots(1, 2, figsize=(7.5, 3.2))
     panels = ((raw, r"mean sensitivity $\sigma$"), (relative, "relative sensitivity"))
     for ax, (values, label) in zip(axes, panels, strict=True):
-        ax.plot(list(values), list(values.values()), "-o", color=COLOURS["vanilla"], ms=5)
+        ax.plot(list(values), list(values.values()), "-o", color=COLOURS["vanilla"], ms=5, label=label)
         ax.set(ylabel=label)
         ax.tick_params(axis="x", rotation=90)
     axes[0].set_yscale("log")
@@ -98,12 +95,12 @@ def against_level(values: Mapping[str, float], level: Mapping[str, float], ylabe
     """
     fig, ax = plt.subplots(figsize=(7.5, 3))
     places = np.arange(len(values))
-    ax.bar(places, list(values.values()), 0.62, color=COLOURS["vanilla"])
+    ax.bar(places, list(values.values()), 0.62, color=COLOURS["vanilla"], label=ylabel)
     heights = [level[layer] for layer in values]
-    ax.hlines(heights, places - 0.42, places + 0.42, colors="black", linewidth=2, label=level_label)
+    strokes = ax.hlines(heights, places - 0.42, places + 0.42, colors="black", linewidth=2, label=level_label)
     ax.set_xticks(places, list(values), rotation=45)
     ax.set(ylabel=ylabel, ylim=(0, min(1.02, 1.2 * max(*values.values(), *heights))))
     ax.grid(False, axis="x")
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, borderaxespad=0.2)
+    ax.legend(handles=[strokes], loc="lower right", bbox_to_anchor=(1, 1), frameon=False, borderaxespad=0.2)
     plt.close(fig)
     return fig

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedFormatter, LogLocator, NullLocator, ScalarFormatter
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -45,10 +45,10 @@ def _attack(ax: Axes, rows: Rows, libraries: list[str]) -> None:
         colour = sns.color_palette("colorblind")[widths.index(width)]
         of_width = [row for row in rows if row["width"] == width]
         positions = [libraries.index(row["library"]) + shift for row in of_width]
-        low, high = ([row[f"faster_{end}"] for row in of_width] for end in ("from", "to"))
-        ax.hlines(positions, low, high, color=colour)
         medians = [row["faster"] for row in of_width]
-        ax.plot(medians, positions, marker, color=colour, label=f"VGG-16, width {width:g}")
+        below = [row["faster"] - row["faster_from"] for row in of_width]
+        above = [row["faster_to"] - row["faster"] for row in of_width]
+        ax.errorbar(medians, positions, xerr=[below, above], fmt=marker, color=colour, label=f"VGG-16, width {width:g}")
     ax.axvline(1, color="0.5", linewidth=0.8)
 
 
@@ -67,7 +67,7 @@ def sensitivity(records: Mapping[str, Rows]) -> Figure:
                 line = sorted((row[what], 1 / row["faster"], row["peak_mib"]) for row in of_pair if row["how"] == how)
                 x, time, memory = zip(*line, strict=True)
                 pair[0].plot(x, time, marker=marker, label=how)
-                pair[1].plot(x, memory, marker=marker)
+                pair[1].plot(x, memory, marker=marker, label=how)
             pair[0].set(xlabel=what, ylim=(0, None), title=f"time\n({value:,} {fixed})")
             pair[1].set(xlabel=what, yscale="log", title=f"peak memory, MiB\n({value:,} {fixed})")
             _plain_numbers(pair[1])
@@ -96,14 +96,16 @@ def growth(records: Mapping[str, Rows]) -> Figure:
                 continue
             unit, scale = ("ms", 1000) if line[0]["per"].startswith("image") else ("s", 1)
             values = [row["value"] for row in line]
-            ax.plot(values, [scale * row["seconds"] for row in line], marker="o")
-            ax.set(xlabel=what, ylabel=f"{unit} per {line[0]['per']}", xscale="log")
+            label = f"{unit} per {line[0]['per']}"
+            ax.plot(values, [scale * row["seconds"] for row in line], marker="o", label=label)
+            ax.set(xlabel=what, ylabel=label, xscale="log")
             if what == "width":
                 ax.set(yscale="log")
                 _plain_numbers(ax)
             else:
                 ax.set_ylim(0, 1.1 * max(scale * row["seconds"] for row in line))
-            ax.set_xticks(values, [str(Fraction(value)) for value in values])
+            ax.set_xticks(values)
+            ax.xaxis.set_major_formatter(FixedFormatter([str(Fraction(value)) for value in values]))
             ax.xaxis.set_minor_locator(NullLocator())
     plt.close(fig)
     return fig
