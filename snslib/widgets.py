@@ -1,9 +1,10 @@
-"""Pictures to leaf through with a slider: in a notebook, and without a kernel on a page of the built book."""
+"""Pictures under sliders: to leaf through, also without a kernel on a page of the built book, and to compute anew."""
 
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ipywidgets import HTML, Layout, SelectionSlider, Stack, VBox, jslink
 from matplotlib.figure import Figure
@@ -53,6 +54,29 @@ def flipbook(
     stack = Stack(pictures, selected_index=start, layout=wide)
     jslink((slider, "index"), (stack, "selected_index"))
     return VBox([slider, stack], layout=wide)
+
+
+def explorer(draw: Callable[..., Figure | str], **controls: Any) -> VBox:
+    """Controls, and below them what the kernel makes of their values, anew whenever one of them changes.
+
+    Args:
+        draw: maps the controls' values, under their names, to a figure or a sentence.
+        controls: ipywidgets with a value, by the names of ``draw``'s arguments; the name describes a control that has
+            no description of its own.
+    """
+    shown = HTML(layout=Layout(width="100%", margin="0"))
+
+    def redraw(change: object = None) -> None:
+        values = {name: control.value for name, control in controls.items()}
+        result = draw(**values)
+        told = ", ".join(f"{name} {value}" for name, value in values.items())
+        shown.value = f"<p>{html.escape(result)}</p>" if isinstance(result, str) else _image(result, told)
+
+    for name, control in controls.items():
+        control.description = control.description or name
+        control.observe(redraw, "value")
+    redraw()
+    return VBox([*controls.values(), shown])
 
 
 def _image(frame: bytes | Figure, alt: str) -> str:

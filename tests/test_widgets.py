@@ -1,13 +1,15 @@
-"""Pictures to leaf through: what is saved with a notebook is all that a page needs (snslib/widgets.py)."""
+"""Pictures under sliders: what is saved with a notebook is all that a page needs (snslib/widgets.py)."""
 
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
+from ipywidgets import Dropdown, FloatSlider
 from ipywidgets.embed import dependency_state
+from matplotlib.figure import Figure
 
 from snslib.plots import use_style
-from snslib.widgets import flipbook
+from snslib.widgets import explorer, flipbook
 
 PNG = b"\x89PNG\r\n\x1a\n picture"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
@@ -62,3 +64,21 @@ def test_bad_arguments_are_named(wrong: dict[str, Any], named: str) -> None:
     good = {"frames": [PNG, PNG], "labels": ["a", "b"], "description": "frame", "alt": ["one", "two"]}
     with pytest.raises(ValueError, match=named):
         flipbook(**good | wrong)
+
+
+def test_an_explorer_draws_anew_whatever_control_moves() -> None:
+    asked: list[tuple[float, str]] = []
+
+    def draw(beta: float, attack: str) -> Figure | str:
+        asked.append((beta, attack))
+        return Figure() if attack == "pgd" else f"{beta:g} < 1"
+
+    beta, attack = FloatSlider(0.5, min=0, max=1), Dropdown(options=["pgd", "fgsm"], description="which")
+    box = explorer(draw, beta=beta, attack=attack)
+    shown = box.children[-1]
+    assert shown.value.startswith('<img alt="beta 0.5, attack pgd"')
+    attack.value = "fgsm"
+    beta.value = 0.75
+    assert asked == [(0.5, "pgd"), (0.5, "fgsm"), (0.75, "fgsm")]
+    assert shown.value == "<p>0.75 &lt; 1</p>"
+    assert [control.description for control in box.children[:-1]] == ["beta", "which"]
