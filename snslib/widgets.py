@@ -42,7 +42,7 @@ def flipbook(
     if not 0 <= start < len(frames):
         raise ValueError(f"start: expected a frame's place, 0 to {len(frames) - 1}, got {start!r}")
     wide = Layout(width="100%", margin="0")
-    pictures = [HTML(_image(frame, text), layout=wide) for frame, text in zip(frames, alt, strict=True)]
+    pictures = [HTML(image(frame, text), layout=wide) for frame, text in zip(frames, alt, strict=True)]
     slider = SelectionSlider(
         options=list(labels),
         index=start,
@@ -70,7 +70,7 @@ def explorer(draw: Callable[..., Figure | str], **controls: Any) -> VBox:
         values = {name: control.value for name, control in controls.items()}
         result = draw(**values)
         told = ", ".join(f"{name} {value}" for name, value in values.items())
-        shown.value = f"<p>{html.escape(result)}</p>" if isinstance(result, str) else _image(result, told)
+        shown.value = f"<p>{html.escape(result)}</p>" if isinstance(result, str) else image(result, told)
 
     for name, control in controls.items():
         control.description = control.description or name
@@ -79,8 +79,13 @@ def explorer(draw: Callable[..., Figure | str], **controls: Any) -> VBox:
     return VBox([*controls.values(), shown])
 
 
-def _image(frame: bytes | Figure, alt: str) -> str:
-    """An HTML image that holds its data."""
+def image(frame: bytes | Figure, alt: str) -> str:
+    """An HTML image that holds its data.
+
+    Args:
+        frame: a picture as PNG or SVG, or a figure, which becomes SVG.
+        alt: what it shows, for those who do not see it.
+    """
     if isinstance(frame, Figure):
         file = io.BytesIO()
         frame.savefig(file, format="svg", metadata={"Date": None})  # the same from run to run
