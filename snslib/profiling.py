@@ -8,7 +8,6 @@ import time
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,61 +20,13 @@ from snslib.attacks import Attack
 from snslib.data import Split, batches, fixed_order, to_float
 from snslib.hooks import on_output
 from snslib.modes import arranged, device_of, frozen
-from snslib.profiling_report import report_files
+from snslib.profiling_report import Panels, Profile, report_files
 from snslib.segmentation import examples
 from snslib.sensitivity import dual_pairs, top_neurons
 
 STEPS = 10  # of PGD, each of eps / 10 (section 3.1)
 FRACTION = 0.1  # of a layer's neurons count as sensitive
 LABELS = ("folders", "predicted")
-
-Panels = dict[str, dict[str, tuple[Tensor, Tensor, Tensor, Tensor]]]
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What was measured; the keys of dictionaries are the layers' dotted names, in the order in which they run.
-
-    Args:
-        title: the model's name.
-        layers: what they are.
-        sigma: sensitivities (Eq. 1), float32 (C,).
-        activation: the L1 norm of each neuron's output, averaged over the clean images, float32 (C,).
-        omega: the sensitive neurons (Eq. 2), int64 (K,), the most sensitive first.
-        clean: share of the clean images that are classified right.
-        attacked: the same under PGD.
-        masked_layer: the layer of ``masks``.
-        masks: "most sensitive" and "least sensitive" to neurons, as ``plots.segmentation.receptive_fields`` takes
-            them; empty where no layer has maps, or the images are too few.
-        about: where the numbers come from.
-    """
-
-    title: str
-    layers: dict[str, Layer]
-    sigma: dict[str, Tensor]
-    activation: dict[str, Tensor]
-    omega: dict[str, Tensor]
-    clean: float
-    attacked: float
-    masked_layer: str
-    masks: Panels
-    about: dict[str, Any]
-
-    @property
-    def provenance(self) -> str:
-        """In one line, what the numbers were computed from."""
-        about = self.about
-        parts = [
-            f"{about['n']:,} images of {about['data']}",
-            f"weights: {about['weights']}",
-            f"PGD-{STEPS}, eps {about['eps'] * 255:.4g}/255",
-            about["device"],
-            f"{about['seconds']:.0f} s",
-            *(f"{name} {version}" for name, version in about["versions"].items()),
-            f"commit {about['commit']}" if about["commit"] else "",
-            about["date"],
-        ]
-        return " · ".join(part for part in parts if part)
 
 
 def profile(
@@ -158,6 +109,7 @@ def profile(
         "mean": mean,
         "std": std,
         "eps": eps,
+        "steps": STEPS,
         **cache.provenance(str(device_of(model))),
         "seconds": time.perf_counter() - began,
     }

@@ -1,25 +1,70 @@
 """The report on a model's neurons: two tables as CSV, and a page that needs no other file and no network."""
 
-from __future__ import annotations
-
 import base64
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from snslib.anymodel import Layer
 from snslib.segmentation import darkened, intersection_over_union
 
-if TYPE_CHECKING:
-    from snslib.profiling import Profile
-
 STANDING_OUT, OF_ONE_LAYER = 20, 3  # neurons in the page's table of those that do, at most
+
+Panels = dict[str, dict[str, tuple[Tensor, Tensor, Tensor, Tensor]]]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What was measured; the keys of dictionaries are the layers' dotted names, in the order in which they run.
+
+    Args:
+        title: the model's name.
+        layers: what they are.
+        sigma: sensitivities (Eq. 1), float32 (C,).
+        activation: the L1 norm of each neuron's output, averaged over the clean images, float32 (C,).
+        omega: the sensitive neurons (Eq. 2), int64 (K,), the most sensitive first.
+        clean: share of the clean images that are classified right.
+        attacked: the same under PGD.
+        masked_layer: the layer of ``masks``.
+        masks: "most sensitive" and "least sensitive" to neurons, as ``plots.segmentation.receptive_fields`` takes
+            them; empty where no layer has maps, or the images are too few.
+        about: where the numbers come from.
+    """
+
+    title: str
+    layers: dict[str, Layer]
+    sigma: dict[str, Tensor]
+    activation: dict[str, Tensor]
+    omega: dict[str, Tensor]
+    clean: float
+    attacked: float
+    masked_layer: str
+    masks: Panels
+    about: dict[str, Any]
+
+    @property
+    def provenance(self) -> str:
+        """In one line, what the numbers were computed from."""
+        about = self.about
+        parts = [
+            f"{about['n']:,} images of {about['data']}",
+            f"weights: {about['weights']}",
+            f"PGD-{about['steps']}, eps {about['eps'] * 255:.4g}/255",
+            about["device"],
+            f"{about['seconds']:.0f} s",
+            *(f"{name} {version}" for name, version in about["versions"].items()),
+            f"commit {about['commit']}" if about["commit"] else "",
+            about["date"],
+        ]
+        return " · ".join(part for part in parts if part)
 
 
 def report_files(result: Profile) -> dict[str, str]:
