@@ -63,8 +63,13 @@ def _recipe_key(path: Path, changed: int) -> str:
 
 @functools.cache
 def _records_by_key(path: Path, changed: int) -> dict[tuple[str, str], dict[str, Any]]:
-    entries = json.loads(path.read_text())["records"]
+    entries = _read(path, changed)["records"]
     return {(entry["what"], cache.key(configuration(entry["config"]))): entry for entry in entries}
+
+
+@functools.cache
+def _read(path: Path, changed: int) -> dict[str, Any]:
+    return json.loads(path.read_text())
 
 
 def publish_model(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
@@ -121,11 +126,11 @@ def records(folder: str, what: str, **config: Any) -> dict[str, dict[str, Any]]:
     """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((RESULTS / folder).glob("*.json")):
-        row = json.loads(path.read_text())
+        row = _read(path, path.stat().st_mtime_ns)
         for entry in row["records"]:
             if entry["what"] == what and all(entry["config"].get(name) == value for name, value in config.items()):
                 found[row["row"]] = entry
-    return found
+    return copy.deepcopy(found)
 
 
 def folders() -> list[str]:

@@ -1,6 +1,5 @@
 """The book's notebooks are run when, and only when, something they depend on has changed (book/execute.py)."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -12,13 +11,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from papermill.exceptions import PapermillExecutionError
+from scripts import load
 
 SCRIPT = Path(__file__).parent.parent / "book" / "execute.py"
-specification = importlib.util.spec_from_file_location("execute", SCRIPT)
-assert specification is not None
-assert specification.loader is not None
-execute = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(execute)
+execute = load("execute.py")
 
 
 def write_notebook(path: Path, *sources: str) -> None:

@@ -1,6 +1,5 @@
 """The built book in a real browser, from its files and without a network: maths, sliders, links, narrow screens."""
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import nbformat
 import pytest
 from ipywidgets.embed import dependency_state, embed_data
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from scripts import load
 from sphinx.errors import ExtensionError
 
 from snslib.widgets import flipbook
@@ -24,11 +24,7 @@ BUILT = ROOT / "book" / "_build" / "html"
 VENDORED = Path("_static", "vendored")
 LABELS = ["2/255", "8/255", "32/255"]
 
-specification = importlib.util.spec_from_file_location("vendored", ROOT / "book" / "_ext" / "vendored.py")
-assert specification is not None
-assert specification.loader is not None
-vendored = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(vendored)
+vendored = load("_ext/vendored.py")
 
 AXE = vendored.Package(
     "axe-core",

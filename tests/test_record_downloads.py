@@ -1,6 +1,5 @@
 """The records that a page offers are those that its notebook's sources carry."""
 
-import importlib.util
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,15 +8,11 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from scripts import load
 
 from snslib import report
 
-PATH = Path(__file__).parent.parent / "book" / "_ext" / "record_downloads.py"
-specification = importlib.util.spec_from_file_location("record_downloads", PATH)
-assert specification is not None
-assert specification.loader is not None
-downloads = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(downloads)
+downloads = load("_ext/record_downloads.py")
 
 RECORD = {
     "what": "accuracy",

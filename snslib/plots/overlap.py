@@ -1,6 +1,7 @@
 """Figures of the overlap of neuron sets, and of what suppressing sensitive neurons does (Fig. 2a, 2b, 3a)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -74,15 +75,7 @@ def suppression(betas: Sequence[float], panels: Mapping[str, Mapping[str, Sequen
         betas: the factors.
         panels: title to "clean" and attacks, each to one accuracy in [0, 1] per beta.
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=(7.5, 3.6), sharey=True, squeeze=False)
-    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
-        _curves_over_beta(ax, betas, curves)
-        ax.set(title=title, xlabel=r"suppression coefficient $\beta$", ylim=(-3, 103))
-        ax.invert_xaxis()
-    axes[0, 0].set_ylabel("accuracy, %")
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=10)
-    plt.close(fig)
-    return fig
+    return _over_beta(panels, partial(_curves_over_beta, betas=betas), r"suppression coefficient $\beta$", 3.6)
 
 
 def suppression_of(betas: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
@@ -92,16 +85,12 @@ def suppression_of(betas: Sequence[float], panels: Mapping[str, Mapping[str, Seq
         betas: the factors.
         panels: title to the keys of SUPPRESSED, each to one accuracy in [0, 1] per beta.
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=(7.5, 3.4), sharey=True, squeeze=False)
-    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+
+    def draw(ax: Axes, curves: Mapping[str, Sequence[float]]) -> None:
         for (name, label), marker in zip(SUPPRESSED.items(), "osD", strict=True):
             ax.plot(betas, 100 * np.array(curves[name]), marker=marker, markersize=5, label=label)
-        ax.set(title=title, xlabel=r"$\beta$", ylim=(-3, 103))
-        ax.invert_xaxis()
-    axes[0, 0].set_ylabel("accuracy, %")
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
-    plt.close(fig)
-    return fig
+
+    return _over_beta(panels, draw, r"$\beta$", 3.4)
 
 
 def suppressed(beta: float, accuracy: Mapping[str, Mapping[str, float]], before: Mapping[str, float]) -> Figure:
@@ -128,7 +117,24 @@ def suppressed(beta: float, accuracy: Mapping[str, Mapping[str, float]], before:
     return fig
 
 
-def _curves_over_beta(ax: Axes, betas: Sequence[float], curves: Mapping[str, Sequence[float]]) -> None:
+def _over_beta(
+    panels: Mapping[str, Mapping[str, Sequence[float]]],
+    draw: Callable[[Axes, Mapping[str, Sequence[float]]], None],
+    xlabel: str,
+    height: float,
+) -> Figure:
+    fig, axes = plt.subplots(1, len(panels), figsize=(7.5, height), sharey=True, squeeze=False)
+    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        draw(ax, curves)
+        ax.set(title=title, xlabel=xlabel, ylim=(-3, 103))
+        ax.invert_xaxis()
+    axes[0, 0].set_ylabel("accuracy, %")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=10)
+    plt.close(fig)
+    return fig
+
+
+def _curves_over_beta(ax: Axes, curves: Mapping[str, Sequence[float]], betas: Sequence[float]) -> None:
     ax.plot(betas, 100 * np.array(curves["clean"]), "k-", linewidth=2, label="clean")
     for (name, label), marker, colour in zip(ATTACKS.items(), "osD^", sns.color_palette("colorblind"), strict=False):
         ax.plot(betas, 100 * np.array(curves[name]), marker=marker, color=colour, markersize=5, label=label)

@@ -1,6 +1,7 @@
 """Sensitivity by layer under attacks and corruptions (Fig. 7, 10-12), and what it says about accuracy."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -15,6 +16,11 @@ NAMES = {
     "gaussian_noise": "Gaussian noise",
     "jpeg_compression": "JPEG",
     "defocus_blur": "defocus blur",
+}
+AXES: dict[str, Any] = {
+    "xlabel": "sensitivity / clean output, mean over layers",
+    "ylabel": "lost share of clean accuracy, %",
+    "xscale": "log",
 }
 
 
@@ -60,8 +66,7 @@ def lost_accuracy(cells: Sequence[Cell]) -> Figure:
                 markerfacecolor=colour if attacked else "none",
                 label=f"{DEFENSES[model]}, {'attacks' if attacked else 'corruptions'}",
             )
-    ax.set(xlabel="sensitivity / clean output, mean over layers", xscale="log")
-    ax.set(ylabel="lost share of clean accuracy, %")
+    ax.set(**AXES)
     ax.legend()
     plt.close(fig)
     return fig
@@ -76,8 +81,7 @@ def over_networks(groups: Mapping[str, Sequence[Cell]]) -> Figure:
     fig, ax = plt.subplots(figsize=(7, 4))
     for (title, cells), marker in zip(groups.items(), "o^sDPX", strict=False):
         ax.plot([each.sensitivity for each in cells], [100 * each.lost for each in cells], marker, label=title)
-    ax.set(xlabel="sensitivity / clean output, mean over layers", xscale="log")
-    ax.set(ylabel="lost share of clean accuracy, %")
+    ax.set(**AXES)
     ax.legend()
     plt.close(fig)
     return fig
