@@ -52,6 +52,21 @@ def parse_variables(arguments: list[str]) -> dict[str, Any]:
     return variables
 
 
+def with_recorded_profile(variables: dict[str, Any]) -> dict[str, Any]:
+    """The variables, with a profile that `results/` has rows of in place of the same network at full width.
+
+    MODEL, WIDTH or DATASET ask for something in particular, and leave the profile as it is.
+    """
+    name = variables.get("profile")
+    if not isinstance(name, str) or variables.keys() & {"model", "width", "dataset"}:
+        return variables
+    from snslib import reproduction  # takes seconds to import
+
+    if (recorded := reproduction.recorded_profile(name)) != name:
+        print(f"no rows of {name} are recorded: the book shows {recorded}. With WIDTH=1 {name} is trained.", flush=True)
+    return variables | {"profile": recorded}
+
+
 def declared_parameters(notebook: NotebookNode) -> set[str]:
     """The names that the notebook's cell tagged "parameters" assigns."""
     source = "\n".join(cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
@@ -222,7 +237,7 @@ def describe_build(root: Path) -> str:
 
 def main() -> None:
     try:
-        run_all(ROOT, parse_variables(sys.argv[1:]))
+        run_all(ROOT, with_recorded_profile(parse_variables(sys.argv[1:])))
         (ROOT / "book" / "executed" / "build.md").write_text(describe_build(ROOT))
     except VariableError as error:
         sys.exit(f"error: {error}")

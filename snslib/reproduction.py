@@ -10,7 +10,7 @@ from typing import Any
 from snslib import checks, published
 from snslib.relation import WEATHER
 from snslib.scrutinised import Scrutiny
-from snslib.settings import Settings
+from snslib.settings import PROFILES, Settings
 from snslib.training import load_tensors
 from snslib.zoo import DEFENSES
 
@@ -106,6 +106,16 @@ def rows_for(model: str) -> list[str]:
 def folder_of(settings: Settings) -> str:
     """Where the rows of a setting are kept in ``results/``: data set and network, such as "cifar10/vgg16-w0.25"."""
     return f"{settings.dataset}/{settings.model}-w{settings.width:g}"
+
+
+def recorded_profile(name: str) -> str:
+    """The profile that ``results/`` has rows of: the "-small" one where it has none of the whole one.
+
+    Args:
+        name: of a profile; one that has no "-small" one, or that does not exist, is returned as it is.
+    """
+    there = [profile for profile in (name, f"{name}-small") if profile in PROFILES]
+    return next((profile for profile in there if folder_of(PROFILES[profile]) in published.folders()), name)
 
 
 def reproduce(

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from IPython.display import Markdown
 
-from snslib import published
+from snslib import paper, published
 from snslib.report import markdown_table, percent, strong_name
+from snslib.reproduction import ROWS
 from snslib.sensitivity import top_neurons
+from snslib.zoo import DEFENSES
 
 FIG_3B = {  # what is varied: its value to the row
     "first layer": {layer: f"fig3b_{layer}" for layer in ("conv1", "conv4", "conv8", "conv11", "fc")},
@@ -22,6 +24,9 @@ FIG_3B = {  # what is varied: its value to the row
         "125": "fig3b_lam125",
     },
     "neurons, from conv8": {"2%": "fig3b_top2", "10%": "fig3b_conv8", "30%": "fig3b_top30"},
+}
+HEADLINE = {  # the rows of Table 1, and the SNS loss in online training beside the same without it
+    row: ROWS[row].label for row in (*DEFENSES, "sns_sen_adv_online", "control_adv_online")
 }
 CHECKS = {"growing": "growing radius", "one_step": "one step", "transfer": "transfer", "noise": "noise"}
 
@@ -49,6 +54,29 @@ def attacked(folder: str, row: str) -> dict[str, float]:
     if "autoattack" in found:
         shares["AutoAttack"] = found["autoattack"]["result"]["accuracy"]
     return shares
+
+
+def under_pgd(folder: str, rows: Mapping[str, str]) -> dict[str, tuple[float | None, float | None, float | None]]:
+    """Accuracy under PGD: the paper's (Table 1), the recorded one, and that under the stronger PGD.
+
+    Args:
+        folder: such as "cifar10/vgg16-w0.25".
+        rows: published row to its label.
+
+    Returns:
+        Label to the three shares, None where there is none; rows that have none are left out.
+    """
+    printed, ours = paper.table1(), published.records(folder, "accuracy")
+    strong = published.records(folder, "strong-accuracy")
+    shares = {
+        label: (
+            printed[row]["pgd"] / 100 if row in printed else None,
+            ours[row]["result"]["pgd"] if row in ours else None,
+            strong[row]["result"] if row in strong else None,
+        )
+        for row, label in rows.items()
+    }
+    return {label: of_row for label, of_row in shares.items() if of_row != (None, None, None)}
 
 
 def failed_checks(folder: str, row: str) -> list[str] | None:

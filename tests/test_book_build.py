@@ -13,6 +13,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from papermill.exceptions import PapermillExecutionError
 from scripts import load
 
+from snslib import reproduction
+
 SCRIPT = Path(__file__).parent.parent / "book" / "execute.py"
 execute = load("execute.py")
 
@@ -176,3 +178,14 @@ def test_variables_are_read_as_numbers_lists_and_words() -> None:
     for malformed in ("PROFILE", "=cifar10", "two words=1"):
         with pytest.raises(execute.VariableError, match="NAME=VALUE"):
             execute.parse_variables([malformed])
+
+
+def test_a_profile_is_built_from_what_is_recorded_unless_a_network_is_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproduction, "recorded_profile", {"cifar10": "cifar10-small", "digits": "digits"}.__getitem__)
+    assert execute.with_recorded_profile({"profile": "cifar10", "seed": 1}) == {"profile": "cifar10-small", "seed": 1}
+    assert "the book shows cifar10-small" in capsys.readouterr().out
+    for given in ({"profile": "cifar10", "width": 1.0}, {"profile": "digits"}, {"seed": 1}, {"profile": 3}, {}):
+        assert execute.with_recorded_profile(given) == given
+    assert capsys.readouterr().out == ""

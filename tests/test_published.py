@@ -162,6 +162,28 @@ def test_the_rows_of_the_layers_of_vgg16_are_not_for_alexnet(tmp_path: Path) -> 
         reproduce(replace(TINY, model="alexnet", first_layer="conv3"), tmp_path, ["fig3b_conv11"])
 
 
+@pytest.mark.parametrize(
+    ("there", "name", "recorded"),
+    [
+        ([], "cifar10", "cifar10"),
+        (["cifar10/vgg16-w0.25"], "cifar10", "cifar10-small"),
+        (["cifar10/vgg16-w0.25"], "cifar10-small", "cifar10-small"),
+        (["cifar10/vgg16-w0.25", "cifar10/vgg16-w1"], "cifar10", "cifar10"),
+        (["cifar10/vgg16-w0.25"], "tiny-imagenet", "tiny-imagenet"),
+        (["cifar10/vgg16-w0.25"], "digits", "digits"),
+        (["cifar10/vgg16-w0.25"], "cifar11", "cifar11"),
+    ],
+)
+def test_a_profile_without_rows_gives_way_to_its_small_one(
+    there: list[str], name: str, recorded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "RESULTS", tmp_path)
+    for folder in there:
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "vanilla.json").write_text("{}")
+    assert reproduction.recorded_profile(name) == recorded
+
+
 def test_rows_are_named_after_known_defenses() -> None:
     assert all(row.defense in DEFENSES for row in ROWS.values())
     assert len({row.label for row in ROWS.values()}) == len(ROWS)
