@@ -77,7 +77,8 @@ def loss_surfaces(surfaces: Mapping[str, tuple[Sequence[float], Sequence[Sequenc
     fig, axes = plt.subplots(1, len(surfaces), figsize=(7.5, 3.4), sharey=True, squeeze=False)
     for ax, (defense, (offsets, loss)) in zip(axes[0], surfaces.items(), strict=True):
         places = 255 * np.array(offsets)
-        drawn = ax.contourf(places, places, np.array(loss), levels=12, cmap="cividis")
+        drawn = ax.pcolormesh(places, places, np.array(loss), cmap="cividis", label="cross-entropy", rasterized=True)
+        ax.contour(places, places, np.array(loss), levels=12, colors="white", linewidths=0.5)
         fig.colorbar(drawn, ax=ax, label="cross-entropy", format="%.3g")
         ax.plot(0, 0, "w+", ms=10, mew=2)
         ax.set(title=DEFENSES[defense], xlabel="along random signs", aspect="equal")
