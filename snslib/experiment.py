@@ -19,6 +19,7 @@ from snslib.sensitivity import dual_pairs, important_neurons, neuron_activation,
 from snslib.zoo import Zoo, as_lists, shared_accuracy
 
 BETAS = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5]  # Fig. 3a
+EPSILONS = [n / 255 for n in (2, 4, 8, 16, 32, 64)]  # of accuracy_by_eps
 BLOCKS = 20  # of the images that are attacked toward a class, for the errors of Fig. 2b
 
 
@@ -75,7 +76,7 @@ class Experiment(Zoo):
         inputs = {"n": len(images), "steps": steps, "restarts": restarts}
         return self._record("strong-accuracy", defense, inputs, compute)
 
-    def accuracy_by_eps(self, defense: str, epsilons: list[float]) -> dict[str, Any]:
+    def accuracy_by_eps(self, defense: str, epsilons: list[float] = EPSILONS) -> dict[str, Any]:
         """Accuracy on the test images under PGD at several radii, each with a step size of eps / 10.
 
         Result: the share of images still right, one per radius.

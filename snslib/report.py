@@ -43,6 +43,29 @@ def settings_table(settings: Settings) -> Markdown:
     return Markdown(f":::{{dropdown}} {title}\n| setting | value |\n| :-- | :-- |\n{body}\n:::")
 
 
+def this_build(settings: Settings, vanilla: Mapping[str, Any]) -> str:
+    """What a build of the book shows, loud, as HTML for its front page.
+
+    Args:
+        settings: of the build.
+        vanilla: one of its records, whose data it names.
+    """
+    network = f"{MODEL_NAMES[settings.model]} at width {settings.width:g}"
+    head = f"What you see here: the <code>{settings.profile}</code> profile, "
+    if "published" in vanilla:
+        return (
+            f"<strong>{head}recorded.</strong> The chapters of this build show rows of {network} on "
+            f"{vanilla['data']['name']} that were trained and measured in longer runs. What no record holds was "
+            "computed from their models."
+        )
+    return (
+        f"<strong>{head}run live.</strong> This build trained {network} on {vanilla['data']['name']} "
+        f"({vanilla['data']['origin']}) with an eps of {255 * settings.eps:g}/255. It shows <em>how</em> everything "
+        "works. Only a build on the paper's data at the paper's width could confirm or refute its numbers. "
+        "Numbers from longer runs are marked <strong>recorded</strong>."
+    )
+
+
 def source(*records: dict[str, Any]) -> Markdown:
     """What the numbers above were computed from, in one line under a figure or a table; its data are the first's.
 

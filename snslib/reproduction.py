@@ -92,7 +92,8 @@ FIG_3B = {  # Eq. 10 from other layers of VGG-16 on, with other lambdas and frac
     },
 }
 ROWS = TABLE | REMEDIES | FIG_3B
-STRONG = {"steps": 100, "restarts": 5, "n": 1000}  # of the strong attack, whose step is eps / 4
+STRONG = {"steps": 100, "restarts": 5, "n": 1000}  # of the strong attack on recorded rows, whose step is eps / 4 ...
+STRONG_LIVE = {"steps": 50}  # ... and of that which a chapter waits for
 N_SCRUTINY = 1000  # test images of the measurements of snslib.scrutinised
 N_SUPPRESSION = 2000  # test images of Fig. 3a
 N_FIG_3B = 2000  # test images of the rows of FIG_3B
@@ -106,6 +107,11 @@ def rows_for(model: str) -> list[str]:
 def folder_of(settings: Settings) -> str:
     """Where the rows of a setting are kept in ``results/``: data set and network, such as "cifar10/vgg16-w0.25"."""
     return f"{settings.dataset}/{settings.model}-w{settings.width:g}"
+
+
+def strong_attack(settings: Settings) -> dict[str, int]:
+    """STRONG where ``results/`` has rows of this network on this data, so that they are found; else STRONG_LIVE."""
+    return STRONG if folder_of(settings) in published.folders() else STRONG_LIVE
 
 
 def recorded_profile(name: str) -> str:
@@ -198,7 +204,9 @@ def _measurements(of_row: Scrutiny, name: str) -> list[Callable[[], dict[str, An
     ]
     if name == "vanilla":
         everything += [
+            lambda: of_row.accuracy_by_eps(defense),
             lambda: of_row.sensitivity(defense, split="train"),
+            lambda: of_row.sensitivity_of_halves(defense),
             lambda: of_row.targeted_neurons(of_row.penultimate_layer),
             *(partial(of_row.suppression, which, n=N_SUPPRESSION) for which in ("sensitive", "least", "random")),
             lambda: of_row.regions(of_row.region_layer),

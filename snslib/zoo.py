@@ -76,9 +76,11 @@ class Zoo:
         progress: takes a line whenever there is something to tell about long work.
     """
 
-    def __init__(self, settings: Settings, folder: Path | None = None, progress: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, settings: Settings, folder: str | Path | None = None, progress: Callable[[str], None] = print
+    ) -> None:
         self.settings = settings
-        self.folder = folder or cache.default_folder()
+        self.folder = cache.default_folder() if folder is None else Path(folder)
         self.progress = progress
         self.device = cast(str, settings.device)
 

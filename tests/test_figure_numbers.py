@@ -137,8 +137,8 @@ def test_figures_of_defenses() -> None:
     assert line(figure) == r"series,x,y | $\mathcal{L}_{cls}$,1,2 | $\lambda\,$$\mathcal{L}_{sns}$,1,5"
     figure = defenses.validation_curves({"pat": HISTORY})
     assert line(figure) == "panel,series,x,y | 1 clean,PAT,1,50 | 2 under PGD, eps 8/255,PAT,1,25"
-    figure = defenses.accuracy_points({"clean": {"pat": 0.25}, "PGD": {"pat": 0}}, 40)
-    points = f"1 clean,accuracy, %,25,PAT,{LOW},{HIGH} | 2 PGD,accuracy, %,0,PAT,0,{100 * interval(0, 40)[1]:.12g}"
+    figure = defenses.accuracy_points({"clean": {"pat": 0.25}, "PGD": {"pat": 0}}, {"clean": 40, "PGD": 20})
+    points = f"1 clean,accuracy, %,25,PAT,{LOW},{HIGH} | 2 PGD,accuracy, %,0,PAT,0,{100 * interval(0, 20)[1]:.12g}"
     assert line(figure) == "panel,series,x,y,x low,x high | " + points
     figure = defenses.by_layer({"pat": LAYERS, "other": LAYERS}, "σ", ["conv1"])
     assert line(figure) == "series,x,y | PAT,conv1,0.5 | PAT,fc,0.25 | other,conv1,0.5 | other,fc,0.25"

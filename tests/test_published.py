@@ -184,6 +184,14 @@ def test_a_profile_without_rows_gives_way_to_its_small_one(
     assert reproduction.recorded_profile(name) == recorded
 
 
+def test_recorded_rows_are_attacked_as_they_were_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(published, "RESULTS", tmp_path)
+    assert reproduction.strong_attack(TINY) == reproduction.STRONG_LIVE
+    (tmp_path / FOLDER).mkdir(parents=True)
+    (tmp_path / FOLDER / "vanilla.json").write_text("{}")
+    assert reproduction.strong_attack(TINY) == reproduction.STRONG
+
+
 def test_rows_are_named_after_known_defenses() -> None:
     assert all(row.defense in DEFENSES for row in ROWS.values())
     assert len({row.label for row in ROWS.values()}) == len(ROWS)

@@ -4,6 +4,7 @@ import numpy as np
 
 from snslib import paper, report
 from snslib.plots import defenses, fig3b
+from snslib.settings import PROFILES
 
 
 def record(defense: str, **result: float) -> dict:
@@ -35,6 +36,15 @@ def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
     printed = ["85.16 (+4.8)", "74.94 (-24.9)", "76.36 (-36.4)", "46.04 (-33.5)", "46.96 (-17.0)"]
     assert rows[pat + 1][2:7] == printed
     assert rows[next(i for i, row in enumerate(rows) if row[0] == "NAT")][1:3] == ["ours", "not run"]
+
+
+def test_the_front_page_says_whether_the_build_is_live_or_recorded() -> None:
+    vanilla = {"data": {"name": "digits", "origin": "scikit-learn"}}
+    live = report.this_build(PROFILES["digits"], vanilla)
+    assert "<code>digits</code> profile, run live." in live
+    assert "VGG-16 at width 0.125 on digits (scikit-learn) with an eps of 32/255" in live
+    recorded = report.this_build(PROFILES["cifar10-small"], vanilla | {"published": True})
+    assert "<code>cifar10-small</code> profile, recorded." in recorded
 
 
 def test_the_loss_curves_weight_the_sns_term() -> None:

@@ -61,18 +61,18 @@ def validation_curves(histories: Mapping[str, History]) -> Figure:
     return fig
 
 
-def accuracy_points(columns: Mapping[str, Mapping[str, float]], n: int) -> Figure:
-    """Accuracy per defense in several columns, with 95% Wilson intervals over the n test images.
+def accuracy_points(columns: Mapping[str, Mapping[str, float]], n: Mapping[str, int]) -> Figure:
+    """Accuracy per defense in several columns, with 95% Wilson intervals over the test images.
 
     Args:
         columns: title to defense to accuracy in [0, 1].
-        n: the number of images.
+        n: title to the number of images.
     """
     fig, axes = plt.subplots(1, len(columns), figsize=(7.5, 2.8), sharey=True)
     for ax, (title, values) in zip(axes, columns.items(), strict=True):
         for row, (defense, share) in enumerate(values.items()):
             style = {"color": COLOURS[defense], "marker": MARKERS[defense], "elinewidth": 2, "label": "accuracy, %"}
-            ax.errorbar(100 * share, row, xerr=error_bars([share], n), **style)
+            ax.errorbar(100 * share, row, xerr=error_bars([share], n[title]), **style)
         ax.set(title=title, xlabel="accuracy, %", xlim=(-3, 103))
         ax.set_yticks(range(len(values)), [DEFENSES[defense] for defense in values])
     axes[0].invert_yaxis()
