@@ -25,7 +25,7 @@ RATES: dict[str, dict[str, tuple[str, tuple[float, ...]]]] = {  # profile, defen
     },
     "tiny-imagenet-small": {
         "vanilla": ("vanilla_lr", (0.01, 0.03, 0.1)),
-        "pat": ("pat_lr", (0.01, 0.03, 0.1)),
+        "pat": ("pat_lr", (0.03, 0.1)),
     },
 }
 CHANGES: dict[str, dict[str, Any]] = {"digits": {}, "tiny-imagenet-small": {"vanilla_epochs": 10, "pat_epochs": 3}}

@@ -22,8 +22,8 @@ class Settings:
 
     profile: Annotated[
         str,
-        "what the rest starts from: digits, cifar10, cifar10-small, cifar10-resnet18, tiny-imagenet, "
-        "tiny-imagenet-small or imagenet-200",
+        "what the rest starts from: digits, cifar10, cifar10-resnet18, tiny-imagenet or imagenet-200; "
+        "cifar10-small, cifar10-resnet18-small and tiny-imagenet-small are narrower",
     ]
     dataset: Annotated[str, "digits, cifar10, tiny-imagenet or folder:PATH"]
     model: Annotated[str, "vgg16, alexnet, resnet18 or googlenet"]
@@ -153,11 +153,13 @@ TINY_IMAGENET_SMALL = replace(  # the same for Table 2
     source_epochs=8,
     precision="bfloat16",
 )
+RESNET18: dict[str, Any] = {"model": "resnet18", "first_layer": "block5"}  # Fig. 12
 PROFILES = {
     "digits": DIGITS,
     "cifar10": CIFAR10,
     "cifar10-small": CIFAR10_SMALL,
-    "cifar10-resnet18": replace(CIFAR10, profile="cifar10-resnet18", model="resnet18", first_layer="block5"),
+    "cifar10-resnet18": replace(CIFAR10, profile="cifar10-resnet18", **RESNET18),
+    "cifar10-resnet18-small": replace(CIFAR10_SMALL, profile="cifar10-resnet18-small", **RESNET18),
     "tiny-imagenet": TINY_IMAGENET,
     "tiny-imagenet-small": TINY_IMAGENET_SMALL,
     "imagenet-200": replace(
