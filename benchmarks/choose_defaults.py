@@ -24,11 +24,11 @@ RATES: dict[str, dict[str, tuple[str, tuple[float, ...]]]] = {  # profile, defen
         "sns_sen_adv": ("lr", (0.001, 0.003, 0.01)),
     },
     "tiny-imagenet-small": {
-        "vanilla": ("vanilla_lr", (0.01, 0.03, 0.1)),
+        "vanilla": ("vanilla_lr", (0.03, 0.1)),
         "pat": ("pat_lr", (0.03, 0.1)),
     },
 }
-CHANGES: dict[str, dict[str, Any]] = {"digits": {}, "tiny-imagenet-small": {"vanilla_epochs": 10, "pat_epochs": 3}}
+CHANGES: dict[str, dict[str, Any]] = {"digits": {}, "tiny-imagenet-small": {"vanilla_epochs": 6, "pat_epochs": 2}}
 SEEDS = {"digits": (0, 1), "tiny-imagenet-small": (0,)}
 
 
