@@ -149,6 +149,7 @@ TINY_IMAGENET_SMALL = replace(  # the same for Table 2
     profile="tiny-imagenet-small",
     width=1 / 4,
     vanilla_epochs=30,
+    vanilla_lr=0.03,
     pat_epochs=12,
     source_epochs=8,
     batch_size=64,  # a fifth of the data set's images are few steps otherwise
