@@ -15,6 +15,7 @@ from typing import Any
 from snslib import cache
 from snslib.experiment import Experiment
 from snslib.settings import PROFILES
+from snslib.zoo import N_VALIDATE
 
 RESULTS = Path(__file__).parent.parent / "results"
 RATES: dict[str, dict[str, tuple[str, tuple[float, ...]]]] = {  # profile, defense: its setting and the values tried
@@ -45,7 +46,7 @@ def main() -> None:
                 last = experiment.history(defense)[-1]
                 rows.append({"defense": defense, "seed": seed, "lr": rate, "clean": last["clean"], "pgd": last["pgd"]})
                 print(rows[-1], flush=True)
-    about = {"what": "validation accuracy of the last epoch", "profile": name, "n": profile.validation}
+    about = {"what": "validation accuracy of the last epoch", "profile": name, "n": min(profile.validation, N_VALIDATE)}
     about |= {"changes": CHANGES[name]} if CHANGES[name] else {}
     cache.write_json(RESULTS / f"{name}_defaults.json", {**about, **cache.provenance("cpu"), "result": rows})
 
