@@ -105,7 +105,7 @@ def adversarial_panel(
     factor = 1 / (2 * eps) if eps > 0 else 1.0
     columns = ["clean", *adversarial]
     size = 7.5 / len(columns)
-    fig, axes = plt.subplots(2 * len(x), len(columns), figsize=(7.5, 2 * len(x) * (size + 0.1)), squeeze=False)
+    fig, axes = plt.subplots(2 * len(x), len(columns), figsize=(7.5, 2 * len(x) * (size + 0.2)), squeeze=False)
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         ax.grid(False)
@@ -117,7 +117,7 @@ def adversarial_panel(
             confidence, guess = logits[column][row].softmax(0).max(0)
             sign, colour = ("✓", "black") if guess == label else ("✗", WRONG)
             name = classes[int(guess)][:NAME_LENGTH]
-            top.set_xlabel(f"{sign} {name} ({100 * float(confidence):.0f}%)", color=colour, fontsize=11)
+            top.set_xlabel(f"{sign} {name}\n{100 * float(confidence):.0f}%", color=colour, fontsize=11)
             if column == "clean":
                 _show(top, image)
                 bottom.set_axis_off()
