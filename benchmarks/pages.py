@@ -20,9 +20,14 @@ OPENED = """async () => {
 }"""
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class _Files(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        pass
+        """Nothing: the rows are what is to be read."""
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: the browser hangs up when a page is closed."""
 
 
 def measure(device: str, quick: bool) -> list[dict[str, Any]]:
@@ -55,7 +60,7 @@ def measure(device: str, quick: bool) -> list[dict[str, Any]]:
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """The address at which a folder is served while this lasts."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    server = _Server(("127.0.0.1", 0), partial(_Files, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -14,6 +14,7 @@ from pathlib import Path
 import attacks
 import growth
 import kernels
+import pages
 import passes
 import sensitivity
 import sns_epoch
@@ -31,6 +32,7 @@ SECTIONS = {
     "passes": passes,
     "growth": growth,
     "threads": threads,
+    "pages": pages,
 }
 
 

@@ -43,12 +43,15 @@ def transfer_matrix(matrix: Mapping[str, Mapping[str, float]], labels: Mapping[s
     """
     judges = list(next(iter(matrix.values())))
     values = 100 * np.array([[row[judge] for judge in judges] for row in matrix.values()])
-    fig, ax = plt.subplots(figsize=(1.6 + 1.1 * len(judges), 0.9 + 0.7 * len(matrix)))
+    many = len(judges) > 5  # then names are slanted, and the figure is as wide as a page
+    size = (8.5, 0.9 + 0.5 * len(matrix)) if many else (1.6 + 1.1 * len(judges), 0.9 + 0.7 * len(matrix))
+    fig, ax = plt.subplots(figsize=size)
     sns.heatmap(
         values,
         vmin=0,
         vmax=100,
         annot=True,
+        annot_kws={"fontsize": 10},
         fmt=".0f",
         cmap="cividis",
         linewidths=1,
@@ -60,8 +63,9 @@ def transfer_matrix(matrix: Mapping[str, Mapping[str, float]], labels: Mapping[s
     )
     ax.set(xlabel="judged by", ylabel="made on")
     ax.tick_params(axis="y", rotation=0)
-    ax.tick_params(axis="x", rotation=0 if len(judges) < 6 else 45)
-    if len(judges) >= 6:
+    ax.tick_params(axis="x", rotation=45 if many else 0)
+    if many:
+        ax.tick_params(labelsize=10)
         plt.setp(ax.get_xticklabels(), ha="right", rotation_mode="anchor")
     plt.close(fig)
     return fig
