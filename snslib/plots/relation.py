@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from snslib.plots.style import COLOURS, MARKERS
 from snslib.relation import Cell
@@ -44,6 +45,7 @@ def under_each(means: Mapping[str, Mapping[str, Mapping[str, float]]], ylabel: s
             style = {"color": COLOURS[defense], "marker": MARKERS[defense], "ms": 4, "label": DEFENSES[defense]}
             ax.plot(list(values), list(values.values()), **style)
         ax.set(title=told(under), yscale="log")
+        ax.yaxis.set_minor_formatter(NullFormatter())  # powers of ten are labels enough
         ax.tick_params(axis="x", rotation=90)
     axes[0, 0].legend()
     fig.supylabel(ylabel)
