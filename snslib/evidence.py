@@ -26,13 +26,11 @@ class Evidence:
         self.taken: list[dict[str, Any]] = []
 
     def find(self, what: str, *rows: str, **config: Any) -> dict[str, list[dict[str, Any]]]:
-        """Those of ``rows`` that have the measurement, each with one record per seed; see published.records."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        for name, entry in sorted(published.records(self.folder, what, **config).items()):
-            if (row := re.sub(r"-seed\d+$", "", name)) in rows:
-                found.setdefault(row, []).append(entry)
+        """Those of ``rows`` that have the measurement, each with one record per seed; see published.by_seed."""
+        of_all = published.by_seed(self.folder, what, **config)
+        found = {row: of_all[row] for row in rows if row in of_all}
         self.taken += [entry for entries in found.values() for entry in entries]
-        return {row: found[row] for row in rows if row in found}
+        return found
 
     def need(self, what: str, *rows: str, **config: Any) -> dict[str, list[dict[str, Any]]]:
         """As :meth:`find`, for all of ``rows``.

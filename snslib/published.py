@@ -9,6 +9,7 @@ import copy
 import functools
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,14 @@ def records(folder: str, what: str, **config: Any) -> dict[str, dict[str, Any]]:
             if entry["what"] == what and all(entry["config"].get(name) == value for name, value in config.items()):
                 found[row["row"]] = entry
     return copy.deepcopy(found)
+
+
+def by_seed(folder: str, what: str, **config: Any) -> dict[str, list[dict[str, Any]]]:
+    """As :func:`records`, with all seeds of a row together: row to one record per seed, "pat" before "pat-seed1"."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, entry in sorted(records(folder, what, **config).items()):
+        found.setdefault(re.sub(r"-seed\d+$", "", name), []).append(entry)
+    return found
 
 
 def folders() -> list[str]:

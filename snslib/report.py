@@ -1,10 +1,12 @@
 """Tables and sentences of the book, made from records: what a number is and what it was computed from."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from IPython.display import Markdown
 
+from snslib.evidence import share_of
 from snslib.settings import Settings, table
 from snslib.shares import interval as interval  # the chapters write report.interval
 from snslib.zoo import ATTACKS, DEFENSES
@@ -76,13 +78,14 @@ def source(*records: dict[str, Any]) -> Markdown:
     n = first["config"].get("n")
     images = f"{n:,} {first['config'].get('split', 'test')} images" if n else ""
     seconds = sum(entry["seconds"] for entry in records)
+    seeds = sorted({entry["seed"] for entry in records})
     when = "Recorded" if "published" in first else "Computed live"
     parts = [
         f"{when}: {first['data']['name']} ({first['data']['origin']})",
         f"{MODEL_NAMES[trained['model']]} at width {trained['width']:g}",
         images,
         f"eps {first['config']['attack']['eps'] * 255:g}/255",
-        f"seed {first['seed']}",
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}",
         first["device"],
         f"{seconds:.0f} s",
         f"PyTorch {first['versions']['torch']}",
@@ -118,8 +121,8 @@ def accuracy_table(records: Sequence[dict[str, Any]], caption: str, name: str) -
 
 def beside_paper(
     paper: Mapping[str, Mapping[str, float]],
-    ours: Mapping[str, dict[str, Any]],
-    strong: Mapping[str, dict[str, Any]],
+    ours: Mapping[str, Sequence[dict[str, Any]]],
+    strong: Mapping[str, Sequence[dict[str, Any]]],
     caption: str,
     name: str,
     differences: bool = False,
@@ -128,8 +131,9 @@ def beside_paper(
 
     Args:
         paper: defense to column to accuracy in percent, as :mod:`snslib.paper` has it; its order is kept.
-        ours: defense to its accuracy record; what is missing is shown as not run.
-        strong: defense to its record of accuracy under a stronger PGD, all with as many steps.
+        ours: defense to its accuracy records, one per seed, of which the table shows mean and standard deviation; what
+            is missing is shown as not run.
+        strong: defense to its records of accuracy under a stronger PGD, all with as many steps.
         caption, name: as in :func:`markdown_table`.
         differences: say in brackets how far ours is off, which means something on the paper's own data only.
     """
@@ -138,15 +142,18 @@ def beside_paper(
     for defense, printed in paper.items():
         theirs = [f"{printed[column]:.2f}" for column in columns]
         if defense in ours:
-            result = {column: 100 * ours[defense]["result"][column] for column in columns}
-            last = percent(strong[defense]["result"])[:-1] if defense in strong else "not run"
-            rows.append([DEFENSES[defense], "**ours**", *(f"**{share:.2f}**" for share in result.values()), last])
+            shares = {column: share_of(ours[defense], itemgetter(column)) for column in columns}
+            last = str(share_of(strong[defense], lambda share: share))[:-1] if defense in strong else "not run"
+            seeds = f", {len(ours[defense])} seeds" if len(ours[defense]) > 1 else ""
+            cells = (f"**{str(share)[:-1]}**" for share in shares.values())
+            rows.append([DEFENSES[defense] + seeds, "**ours**", *cells, last])
             if differences:
-                theirs = [f"{was} ({result[c] - printed[c]:+.1f})" for was, c in zip(theirs, columns, strict=True)]
+                gaps = (100 * shares[column].mean - printed[column] for column in columns)
+                theirs = [f"{was} ({gap:+.1f})" for was, gap in zip(theirs, gaps, strict=True)]
         else:
             rows.append([DEFENSES[defense], "ours", "not run", *[""] * len(columns)])
         rows.append(["", "paper", *theirs, ""])
-    header = ["model", "", "clean", *ATTACKS.values(), strong_name(strong)]
+    header = ["model", "", "clean", *ATTACKS.values(), strong_name({row: of_row[0] for row, of_row in strong.items()})]
     return markdown_table(header, rows, caption, name, "llrrrrrr")
 
 

@@ -1,6 +1,7 @@
 """What results/ holds is found by its configuration, is what was trained, and is never overwritten."""
 
 import copy
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,18 @@ def test_every_row_has_its_model_and_its_measurements(results: Path) -> None:
         assert set(published.records(FOLDER, "sensitivity", under=under)) == {"vanilla"}
     assert published.records(FOLDER, "strong-accuracy")["vanilla"]["config"]["n"] == 10
     assert published.records("digits/vgg16-w1", "accuracy") == {}
+
+
+def test_of_a_further_seed_only_what_shows_the_play_of_chance_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(monkeypatch, tmp_path / "results")
+    reproduce(replace(TINY, seed=1), tmp_path / "cache", ["vanilla"], progress=lambda line: None)
+    everything = json.loads((tmp_path / "results" / FOLDER / "vanilla-seed1.json").read_text())["records"]
+    what = [entry["what"] for entry in everything]
+    assert what == ["accuracy", "accuracy-on-fixed", "strong-accuracy", "sensitivity"]
+    assert {entry["seed"] for entry in everything} == {1}
+    assert published.by_seed(FOLDER, "accuracy") == {"vanilla": [everything[0]]}
 
 
 def test_a_row_is_trained_as_it_says(results: Path) -> None:

@@ -8,7 +8,7 @@ from snslib.settings import PROFILES
 
 
 def record(defense: str, **result: float) -> dict:
-    return {"defense": defense, "result": result}
+    return {"defense": defense, "result": result, "config": {"n": 10_000}}
 
 
 RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
@@ -25,8 +25,8 @@ def test_a_table_is_numbered_and_aligned() -> None:
 
 
 def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
-    strong = {"pat": {"result": 0.0625, "config": {"steps": 100, "restarts": 5}}}
-    ours = {"pat": record("pat", **RESULT)}
+    strong = {"pat": [{"result": 0.0625, "config": {"steps": 100, "restarts": 5, "n": 16}}]}
+    ours = {"pat": [record("pat", **RESULT)]}
     table = report.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data
     header, _, *rows = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header[-1] == "PGD-100 × 5"
@@ -36,6 +36,16 @@ def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
     printed = ["85.16 (+4.8)", "74.94 (-24.9)", "76.36 (-36.4)", "46.04 (-33.5)", "46.96 (-17.0)"]
     assert rows[pat + 1][2:7] == printed
     assert rows[next(i for i, row in enumerate(rows) if row[0] == "NAT")][1:3] == ["ours", "not run"]
+
+
+def test_several_seeds_are_shown_as_mean_and_spread() -> None:
+    ours = {"pat": [record("pat", **RESULT), record("pat", **{name: share - 0.02 for name, share in RESULT.items()})]}
+    strong = {"pat": [{"result": share, "config": {"steps": 100, "restarts": 5, "n": 50}} for share in (0.1, 0.16)]}
+    lines = report.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data.splitlines()
+    place = next(i for i, line in enumerate(lines) if cells(line)[:1] == ["PAT, 2 seeds"])
+    assert cells(lines[place])[2] == "**89.00 ± 1.41**"  # the standard deviation of 90 and 88 is the root of 2
+    assert cells(lines[place])[-1] == "13.00 ± 4.24"
+    assert cells(lines[place + 1])[2] == "85.16 (+3.8)"
 
 
 def test_the_front_page_says_whether_the_build_is_live_or_recorded() -> None:
