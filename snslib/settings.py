@@ -160,7 +160,7 @@ CIFAR10_RESNET18_SMALL = replace(  # its convolutions are many and narrow, at wh
     CIFAR10_SMALL,
     profile="cifar10-resnet18-small",
     vanilla_epochs=10,
-    pat_epochs=5,
+    pat_epochs=4,
     precision="float32",
     **RESNET18,
 )

@@ -78,15 +78,20 @@ def loss_surfaces(surfaces: Mapping[str, tuple[Sequence[float], Sequence[Sequenc
         surfaces: defense to the offsets (P,) in [0, 1] pixel space and the loss (P, P), whose rows go along the sign of
             the gradient and whose columns go along random signs.
     """
-    fig, axes = plt.subplots(1, len(surfaces), figsize=(7.5, 3.4), sharey=True, squeeze=False)
-    for ax, (defense, (offsets, loss)) in zip(axes[0], surfaces.items(), strict=True):
+    columns = 2 if len(surfaces) == 4 else min(len(surfaces), 3)
+    rows = -(-len(surfaces) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(7.5, 6.8 / columns * rows), sharex=True, sharey=True, squeeze=False)
+    for ax in axes.flat[len(surfaces) :]:
+        ax.set_axis_off()
+    for ax, (defense, (offsets, loss)) in zip(axes.flat, surfaces.items(), strict=False):
         places = 255 * np.array(offsets)
         drawn = ax.pcolormesh(places, places, np.array(loss), cmap="cividis", label="cross-entropy", rasterized=True)
         ax.contour(places, places, np.array(loss), levels=12, colors="white", linewidths=0.5)
-        fig.colorbar(drawn, ax=ax, label="cross-entropy", format="%.3g")
+        fig.colorbar(drawn, ax=ax, format="%.3g", shrink=0.8)
         ax.plot(0, 0, "w+", ms=10, mew=2)
-        ax.set(title=DEFENSES[defense], xlabel="along random signs", aspect="equal")
+        ax.set(title=DEFENSES[defense], aspect="equal")
         ax.grid(False)
-    axes[0, 0].set_ylabel("along the gradient's signs")
+    fig.supxlabel("along random signs")
+    fig.supylabel("along the gradient's signs")
     plt.close(fig)
     return fig
