@@ -61,7 +61,7 @@ def test_the_code_of_the_pages_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_commands_have_known_settings_and_rows() -> None:
     commands = re.findall(r"^make reproduce (.+?)(?: +#.*)?$", PAPER_SCALE, re.M)
-    assert len(commands) == 7
+    assert len(commands) == 8
     for command in commands:
         given: dict[str, Any] = dict(part.lower().split("=") for part in command.split())
         float(given.pop("hours", "1"))
@@ -78,4 +78,6 @@ def test_the_numbers_of_the_recorded_profile() -> None:
         *(1, 30, "float32"),
         382,
     )
+    resnet = settings.PROFILES["cifar10-resnet18-small"]
+    assert (resnet.vanilla_epochs, resnet.pat_epochs, resnet.width, resnet.precision) == (10, 4, 0.25, "float32")
     assert (reproduction.N_SCRUTINY, reproduction.N_FIG_3B) == (1000, 2000)
