@@ -183,9 +183,10 @@ def states(folder: str, rows: Iterable[str], layers: Sequence[str]) -> dict[str,
     found = {what: published.records(folder, what) for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy")}
     found["sensitivity"] = published.records(folder, "sensitivity", split="test")
     selection = published.records(folder, "sensitivity", split="train").get("vanilla")
+    vanilla = found["sensitivity"].get("vanilla")
     of_rows: dict[str, dict[str, float]] = {}
     for row in rows:
-        if selection is None or any(row not in records for records in found.values()):
+        if selection is None or vanilla is None or any(row not in records for records in found.values()):
             continue
         entries = {what: records[row] for what, records in found.items()}
         fraction = entries["sensitivity"]["config"]["trained"].get("sns", {}).get("fraction", 0.1)
@@ -195,7 +196,9 @@ def states(folder: str, rows: Iterable[str], layers: Sequence[str]) -> dict[str,
             "fixed": entries["accuracy-on-fixed"]["result"],
             "pgd": entries["accuracy"]["result"]["pgd"],
             "strong": entries["strong-accuracy"]["result"],
-            **neurons_state(entries["sensitivity"]["result"], top_neurons(sigma, fraction=fraction)),
+            **neurons_state(
+                entries["sensitivity"]["result"], vanilla["result"], top_neurons(sigma, fraction=fraction)
+            ),
         }
     return of_rows
 
@@ -214,33 +217,41 @@ def loophole_table(rows: Mapping[str, str], layers: Sequence[str], folder: str, 
     for row, label in rows.items():
         state = of_rows.get(row)
         if state is None:
-            lines.append([label, "not run", *[""] * 6])
+            lines.append([label, "not run", *[""] * 7])
             continue
-        shares = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead"))
+        shares = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead", "output"))
         lines.append([label, *shares, f"{state['sigma']:.3g}", f"{state['relative']:.3g}"])
     strong_column = strong_name(published.records(folder, "strong-accuracy"))
-    header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "sensitivity", "relative"]
+    header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "sensitivity", "relative"]
     return markdown_table(header, lines, caption, name)
 
 
 def neurons_state(
-    measured: Mapping[str, Mapping[str, Sequence[float]]], omega: Mapping[str, torch.Tensor]
+    measured: Mapping[str, Mapping[str, Sequence[float]]],
+    vanilla: Mapping[str, Mapping[str, Sequence[float]]],
+    omega: Mapping[str, torch.Tensor],
 ) -> dict[str, float]:
     """How some neurons do, over all layers: see the keys.
 
     Args:
         measured: the result of a sensitivity record.
+        vanilla: that of the vanilla network, whose neurons put out something.
         omega: layer to the neurons looked at.
 
     Returns:
-        "dead", the share of them that put out nothing for any image; "sigma", the mean over layers of their mean
-        sensitivity; "relative", the mean over layers of their summed sensitivity over their summed clean output.
+        "dead", the share of them that put out nothing for any image; "output", the mean over layers of their summed
+        clean output over that in the vanilla network; "sigma", the mean over layers of their mean sensitivity;
+        "relative", the mean over layers of their summed sensitivity over their summed clean output.
     """
     sigma = {layer: torch.tensor(measured["sigma"][layer])[neurons] for layer, neurons in omega.items()}
-    output = {layer: torch.tensor(measured["activation"][layer])[neurons] for layer, neurons in omega.items()}
+    output, before = (
+        {layer: torch.tensor(result["activation"][layer])[neurons] for layer, neurons in omega.items()}
+        for result in (measured, vanilla)
+    )
     relative = [(sigma[layer].sum() / output[layer].sum()).item() for layer in omega if output[layer].sum() > 0]
     return {
         "dead": torch.cat([values == 0 for values in output.values()]).double().mean().item(),
+        "output": fmean((output[layer].sum() / before[layer].sum()).item() for layer in omega),
         "sigma": fmean(values.mean().item() for values in sigma.values()),
         "relative": fmean(relative) if relative else float("nan"),
     }

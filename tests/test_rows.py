@@ -85,15 +85,18 @@ def test_the_state_of_the_stabilised_neurons(results: Path) -> None:
         "sigma": {"conv8": [9.0, 0.0, 9.0, 1.0], "conv9": [0.3, 9.0]},
         "activation": {"conv8": [9.0, 0.0, 9.0, 4.0], "conv9": [0.5, 9.0]},
     }
+    before = {"sigma": after["sigma"], "activation": {"conv8": [1.0, 5.0, 1.0, 5.0], "conv9": [2.0, 1.0]}}
     put(results, "vanilla", "sensitivity", selected, split="train")
+    labels = {"sns": "SNS", "alp": "ALP"}
     put(results, "sns", "accuracy", RESULT)
     put(results, "sns", "accuracy-on-fixed", 0.75)
     put(results, "sns", "strong-accuracy", 0.0625, steps=100, restarts=5)
     put(results, "sns", "sensitivity", after, split="test", trained={"sns": {"fraction": 0.5}})
-    labels = {"sns": "SNS", "alp": "ALP"}
+    assert rows.states(FOLDER, labels, ["conv8"]) == {}  # the vanilla network's own output is not recorded yet
+    put(results, "vanilla", "sensitivity", before, split="test")
     table = rows.loophole_table(labels, ["conv8", "conv9"], FOLDER, "Caption.", "tbl-2").data
     _, _, sns, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
-    dead, sigma, relative = 1 / 3, (0.5 + 0.3) / 2, (1 / 4 + 0.3 / 0.5) / 2
+    dead, output, sigma, relative = 1 / 3, (4 / 10 + 0.5 / 2) / 2, (0.5 + 0.3) / 2, (1 / 4 + 0.3 / 0.5) / 2
     assert sns[:5] == ["SNS", "90.00", "75.00", "12.50", "6.25"]
-    assert sns[5:] == [f"{100 * dead:.2f}", f"{sigma:.3g}", f"{relative:.3g}"]
+    assert sns[5:] == [f"{100 * dead:.2f}", f"{100 * output:.2f}", f"{sigma:.3g}", f"{relative:.3g}"]
     assert alp[:2] == ["ALP", "not run"]

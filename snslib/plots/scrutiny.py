@@ -80,7 +80,8 @@ def loss_surfaces(surfaces: Mapping[str, tuple[Sequence[float], Sequence[Sequenc
     """
     columns = 2 if len(surfaces) == 4 else min(len(surfaces), 3)
     rows = -(-len(surfaces) // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(7.5, 6.8 / columns * rows), sharex=True, sharey=True, squeeze=False)
+    size = (7.5, 6.8 / columns * rows)
+    fig, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
     for ax in axes.flat[len(surfaces) :]:
         ax.set_axis_off()
     for ax, (defense, (offsets, loss)) in zip(axes.flat, surfaces.items(), strict=False):
