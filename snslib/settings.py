@@ -161,6 +161,7 @@ CIFAR10_RESNET18_SMALL = replace(  # its convolutions are many and narrow, at wh
     profile="cifar10-resnet18-small",
     vanilla_epochs=10,
     pat_epochs=4,
+    n_test=5000,
     precision="float32",
     **RESNET18,
 )

@@ -79,5 +79,5 @@ def test_the_numbers_of_the_recorded_profile() -> None:
         382,
     )
     resnet = settings.PROFILES["cifar10-resnet18-small"]
-    assert (resnet.vanilla_epochs, resnet.pat_epochs, resnet.width, resnet.precision) == (10, 4, 0.25, "float32")
+    assert (resnet.vanilla_epochs, resnet.pat_epochs, resnet.n_test, resnet.precision) == (10, 4, 5000, "float32")
     assert (reproduction.N_SCRUTINY, reproduction.N_FIG_3B) == (1000, 2000)
