@@ -33,6 +33,7 @@ class Claim:
         theirs: gives the paper's numbers, in a clause.
         judge: maps the records to a finding; raises NotRunError where it cannot.
         alexnet: it is about the rows of AlexNet.
+        also: other networks of which the paper shows the same.
     """
 
     number: int
@@ -43,6 +44,7 @@ class Claim:
     theirs: Callable[[], str]
     judge: Callable[[Evidence], Finding]
     alexnet: bool = False
+    also: tuple[str, ...] = ()
 
 
 TABLES: dict[int, tuple[Callable[..., Finding], tuple[str, ...]]] = {  # claim: its judge and the rows that it needs
@@ -90,6 +92,7 @@ CLAIMS = (
         "below, and at most half of that above. Partly: lower above by more than 0.1.",
         judges.shared_printed,
         judges.shared_ours,
+        also=("alexnet",),
     ),
     Claim(
         3,
@@ -112,6 +115,7 @@ CLAIMS = (
         "Stated after a look at 500 of the images.",
         lambda: "pictures",
         judges.regions,
+        also=("alexnet",),
     ),
     Claim(
         5,
@@ -135,6 +139,7 @@ CLAIMS = (
         "convolutional layer fits. Partly: more than half do.",
         lambda: '"almost all neurons in all layers" (curves)',
         judges.calmer,
+        also=("alexnet",),
     ),
     Claim(
         7,
@@ -145,6 +150,7 @@ CLAIMS = (
         "attacks. Partly: in more than half of layers and attacks, or in all but with attacks not run.",
         lambda: "every layer (curves)",
         judges.calmer_top,
+        also=("alexnet", "resnet18"),
     ),
     Claim(
         8,
@@ -250,8 +256,18 @@ def scorecard(folder: str, alexnet: str | None = None) -> list[tuple[Claim, Find
         alexnet: the same for claim 16; None takes the first there is.
     """
     if alexnet is None:
-        alexnet = next((name for name in published.folders() if "/alexnet-w" in name), None)
+        alexnet = next((name for name in published.folders() if published.model_of(name) == "alexnet"), None)
     return [(claim, _judged(claim, alexnet if claim.alexnet else folder)) for claim in CLAIMS]
+
+
+def elsewhere() -> list[tuple[Claim, str, Finding]]:
+    """The claims that the paper makes of other networks too, on their published rows: claim, folder, and finding."""
+    return [
+        (claim, folder, _judged(claim, folder))
+        for claim in CLAIMS
+        for folder in published.folders()
+        if published.model_of(folder) in claim.also
+    ]
 
 
 def _judged(claim: Claim, folder: str | None) -> Finding:

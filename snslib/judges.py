@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snslib import paper
+from snslib import paper, published
 from snslib.evidence import Evidence, NotRunError, share_of
 from snslib.overlap import average_jaccard, chance_jaccard, jaccard, total_jaccard
 from snslib.shares import Accuracies, Share, Tally, sign, tally
-from snslib.zoo import ATTACKS, DEFENSES
+from snslib.zoo import ATTACKS, DEFENSES, REGION_LAYERS
 
 TOP = 0.1  # the sensitive neurons are the top 10% of a layer
 
@@ -127,7 +127,8 @@ def first_of_fc_printed() -> str:
 
 def regions(evidence: Evidence) -> Finding:
     """Claim 4."""
-    entries = evidence.need("regions", "vanilla", layer="pool2")["vanilla"]
+    layer = REGION_LAYERS[published.model_of(evidence.folder)]
+    entries = evidence.need("regions", "vanilla", layer=layer)["vanilla"]
     found = [entry["result"]["comparison"] for entry in entries]
     lower = [each["p_value"] < 0.05 and each["sensitive"] < each["insensitive"] for each in found]
     kept = fmean(each["insensitive"] for each in found)

@@ -142,6 +142,11 @@ def by_seed(folder: str, what: str, **config: Any) -> dict[str, list[dict[str, A
     return found
 
 
+def model_of(folder: str) -> str:
+    """The network whose rows a folder of ``results/`` has, such as "vgg16"."""
+    return folder.rpartition("/")[2].rpartition("-w")[0]
+
+
 def folders() -> list[str]:
     """What there are rows of: networks on their data sets, such as "cifar10/vgg16-w0.25"."""
     return sorted({str(path.parent.relative_to(RESULTS)) for path in RESULTS.glob("*/*/*.json")})

@@ -41,6 +41,7 @@ ATTACKS = {  # name: as the paper writes it, in the order of Table 1
 }
 SOURCES = {"alexnet": ("alexnet", "resnet18")}  # whose adversarial examples EAT trains on, besides its own (C.1) ...
 OTHER_SOURCES = ("googlenet", "resnet18")  # ... GoogLeNet with BatchNorm in the place of Inception-v2
+REGION_LAYERS = {"vgg16": "pool2", "alexnet": "pool3"}  # in which regions are compared (Fig. 14-17)
 N_VALIDATE = 500  # validation images judged after each epoch, at most
 
 # What a trained model depends on, besides its settings, and a measurement besides its model.
@@ -119,7 +120,7 @@ class Zoo:
     @cached_property
     def region_layer(self) -> str:
         """The layer whose neurons' regions are looked at: that of Fig. 14-17, or the third convolutional one."""
-        return {"vgg16": "pool2", "alexnet": "pool3"}.get(self.settings.model, self.conv_layers[2])
+        return REGION_LAYERS.get(self.settings.model, self.conv_layers[2])
 
     @cached_property
     def attacks(self) -> dict[str, Attack]:

@@ -30,9 +30,11 @@ def put_accuracy(row: str, percent: dict[str, float], folder: str = FOLDER, seed
     put(row, "accuracy", {column: value / 100 for column, value in percent.items()}, folder, seed, n=N)
 
 
-def put_sensitivity(row: str, sigma: dict[str, list[float]], under: str = "pgd", seed: int = 0) -> None:
+def put_sensitivity(
+    row: str, sigma: dict[str, list[float]], under: str = "pgd", seed: int = 0, folder: str = FOLDER
+) -> None:
     result = {"sigma": sigma, "activation": {layer: [1.0] * len(values) for layer, values in sigma.items()}}
-    put(row, "sensitivity", result, seed=seed, split="test", under=under, n=N)
+    put(row, "sensitivity", result, folder, seed, split="test", under=under, n=N)
 
 
 def put_model(row: str, epochs: int, seconds: float, device: str = "cpu") -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from recorded import ALEXNET, FOLDER, HALF, finding, put_accuracy, put_targeted, verdict
+from recorded import ALEXNET, FOLDER, HALF, finding, put_accuracy, put_sensitivity, put_targeted, verdict
 
 from snslib import claims, paper, published
 from snslib.judges import Finding
@@ -54,6 +54,22 @@ def test_the_papers_own_tables_3_and_4_are_reproduced() -> None:
     alike = [[0, 1]] * 10
     put_targeted(paper.targeted_neurons(), {"sensitive": alike, "important": alike})
     assert [verdict(number) for number in (2, 3)] == ["reproduced"] * 2
+
+
+def test_what_the_paper_shows_of_other_networks_is_judged_there_too() -> None:
+    assert claims.elsewhere() == []
+    for row, sigma in {"vanilla": [2.0, 4.0], "pat": [1.0, 1.0]}.items():
+        put_sensitivity(row, {"conv1": sigma}, folder=ALEXNET)
+        put_sensitivity(row, {"conv1": sigma[::-1]}, folder="cifar10/resnet18-w1")
+        put_sensitivity(row, {"conv1": sigma})  # the network of the scorecard itself
+    found = {(claim.number, folder): of.verdict for claim, folder, of in claims.elsewhere()}
+    assert found == {
+        (2, ALEXNET): "not run",
+        (4, ALEXNET): "not run",
+        (6, ALEXNET): "reproduced",
+        (7, ALEXNET): "partly",  # under PGD alone
+        (7, "cifar10/resnet18-w1"): "partly",
+    }
 
 
 def test_where_the_numbers_come_from() -> None:
