@@ -219,8 +219,9 @@ def loophole_table(rows: Mapping[str, str], layers: Sequence[str], folder: str, 
         if state is None:
             lines.append([label, "not run", *[""] * 7])
             continue
-        shares = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead", "output"))
-        lines.append([label, *shares, f"{state['sigma']:.3g}", f"{state['relative']:.3g}"])
+        shares = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead"))
+        others = (100 * state["output"], state["sigma"], state["relative"])  # which may be small and not 0
+        lines.append([label, *shares, *(f"{value:.3g}" for value in others)])
     strong_column = strong_name(published.records(folder, "strong-accuracy"))
     header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "sensitivity", "relative"]
     return markdown_table(header, lines, caption, name)

@@ -98,5 +98,5 @@ def test_the_state_of_the_stabilised_neurons(results: Path) -> None:
     _, _, sns, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
     dead, output, sigma, relative = 1 / 3, (4 / 10 + 0.5 / 2) / 2, (0.5 + 0.3) / 2, (1 / 4 + 0.3 / 0.5) / 2
     assert sns[:5] == ["SNS", "90.00", "75.00", "12.50", "6.25"]
-    assert sns[5:] == [f"{100 * dead:.2f}", f"{100 * output:.2f}", f"{sigma:.3g}", f"{relative:.3g}"]
+    assert sns[5:] == [f"{100 * dead:.2f}", f"{100 * output:.3g}", f"{sigma:.3g}", f"{relative:.3g}"]
     assert alp[:2] == ["ALP", "not run"]
