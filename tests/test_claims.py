@@ -72,6 +72,12 @@ def test_what_the_paper_shows_of_other_networks_is_judged_there_too() -> None:
     }
 
 
+def test_a_network_that_the_paper_shows_little_of_has_its_scorecard_too() -> None:
+    put_accuracy("vanilla", HALF, "cifar10/resnet18-w1")
+    card = claims.scorecard("cifar10/resnet18-w1")
+    assert {found.verdict for _, found in card} == {"not run"}
+
+
 def test_where_the_numbers_come_from() -> None:
     for seed in (0, 1):
         put_accuracy("sns_sen_cls", HALF, seed=seed)
