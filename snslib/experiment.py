@@ -1,6 +1,5 @@
 """What the paper measures on the models of one setting: each measurement is a record, found again when asked twice."""
 
-import math
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -218,15 +217,15 @@ class Experiment(Zoo):
         """How much of what neurons of the vanilla model look at stays the same under PGD (Fig. 4-5, 14-17).
 
         The quarter of the layer's neurons that is most sensitive on these images is held against the least sensitive
-        quarter; neurons that put out nothing for any image are left out.
+        quarter; neurons that have no region in any image are left out.
 
         Args:
             layer: one with maps of several positions, such as pool2.
             n: on the first n test images; None for all.
 
         Result: "units" and "overlap", each with "sensitive" and "insensitive": the neurons from the most sensitive
-        down, and for each its mean intersection over union of masks (None where it is active in no image);
-        "comparison", as :class:`snslib.segmentation.Comparison` has it.
+        down, and for each its mean intersection over union of masks; "comparison", as
+        :class:`snslib.segmentation.Comparison` has it.
         """
         images = self.test.take(n)
 
@@ -237,18 +236,20 @@ class Experiment(Zoo):
             output = neuron_activation(model, (x for x, _ in pairs), [layer])[layer]
             order = sigma.argsort(descending=True)
             order = order[output[order] > 0].cpu()
+            thresholds = segmentation.unit_thresholds(model, images, layer, order)
+            of_all = segmentation.mask_overlap(model, pairs, layer, order, thresholds)
+            has_region = ~of_all.isnan().all(0)
+            order, of_all = order[has_region], of_all[:, has_region]
             quarter = max(2, len(order) // 4)
             units = {"sensitive": order[:quarter], "insensitive": order[-quarter:]}
-            overlap: dict[str, Tensor] = {}
-            for name, of_group in units.items():
-                thresholds = segmentation.unit_thresholds(model, images, layer, of_group)
-                overlap[name] = segmentation.mask_overlap(model, pairs, layer, of_group, thresholds)
-            sensitive, insensitive = overlap.values()
-            comparison = segmentation.compare_overlap(sensitive, insensitive, seed=self.settings.seed)
+            overlap = {"sensitive": of_all[:, :quarter], "insensitive": of_all[:, -quarter:]}
+            comparison = segmentation.compare_overlap(
+                overlap["sensitive"], overlap["insensitive"], seed=self.settings.seed
+            )
             means = {name: values.nanmean(0).tolist() for name, values in overlap.items()}
             return {
                 "units": {name: of_group.tolist() for name, of_group in units.items()},
-                "overlap": {name: [None if math.isnan(m) else m for m in values] for name, values in means.items()},
+                "overlap": means,
                 "comparison": asdict(comparison),
             }
 
