@@ -168,13 +168,12 @@ def _of_row(folder: str, row: str) -> dict[str, dict[str, Any]]:
     return {what: entry for what, entry in found.items() if entry is not None}
 
 
-def states(folder: str, rows: Iterable[str], layers: Sequence[str]) -> dict[str, dict[str, float]]:
+def states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
     """Accuracy of rows and what became of the neurons that SNS stabilises, of those rows where all of it is recorded.
 
     Args:
-        folder: such as "cifar10/vgg16-w0.25".
-        rows: published rows.
-        layers: the stabilised layers.
+        folder: such as "cifar10/vgg16-w0.25", whose SNS rows stabilise the same layers.
+        rows: published rows; without any SNS row in the folder, none is in the result.
 
     Returns:
         Row to accuracy "clean", on "fixed" x', under "pgd" and under the "strong" PGD, and to what
@@ -184,9 +183,11 @@ def states(folder: str, rows: Iterable[str], layers: Sequence[str]) -> dict[str,
     found["sensitivity"] = published.records(folder, "sensitivity", split="test")
     selection = published.records(folder, "sensitivity", split="train").get("vanilla")
     vanilla = found["sensitivity"].get("vanilla")
+    of_training = [entry["config"].get("trained", {}) for entry in found["sensitivity"].values()]
+    layers = next((trained["sns"]["layers"] for trained in of_training if "sns" in trained), None)
     of_rows: dict[str, dict[str, float]] = {}
     for row in rows:
-        if selection is None or vanilla is None or any(row not in records for records in found.values()):
+        if layers is None or selection is None or vanilla is None or any(row not in records for records in found.values()):
             continue
         entries = {what: records[row] for what, records in found.items()}
         fraction = entries["sensitivity"]["config"]["trained"].get("sns", {}).get("fraction", 0.1)
@@ -203,16 +204,15 @@ def states(folder: str, rows: Iterable[str], layers: Sequence[str]) -> dict[str,
     return of_rows
 
 
-def loophole_table(rows: Mapping[str, str], layers: Sequence[str], folder: str, caption: str, name: str) -> Markdown:
+def loophole_table(rows: Mapping[str, str], folder: str, caption: str, name: str) -> Markdown:
     """What SNS training did to accuracy and to the neurons it stabilised, as :func:`states` has it.
 
     Args:
         rows: published row to its label; what is missing is shown as not run.
-        layers: the stabilised layers.
         folder: such as "cifar10/vgg16-w0.25".
         caption, name: as in :func:`snslib.report.markdown_table`.
     """
-    of_rows = states(folder, rows, layers)
+    of_rows = states(folder, rows)
     lines = []
     for row, label in rows.items():
         state = of_rows.get(row)

@@ -88,13 +88,14 @@ def test_the_state_of_the_stabilised_neurons(results: Path) -> None:
     before = {"sigma": after["sigma"], "activation": {"conv8": [1.0, 5.0, 1.0, 5.0], "conv9": [2.0, 1.0]}}
     put(results, "vanilla", "sensitivity", selected, split="train")
     labels = {"sns": "SNS", "alp": "ALP"}
+    trained = {"sns": {"fraction": 0.5, "layers": ["conv8", "conv9"]}}
     put(results, "sns", "accuracy", RESULT)
     put(results, "sns", "accuracy-on-fixed", 0.75)
     put(results, "sns", "strong-accuracy", 0.0625, steps=100, restarts=5)
-    put(results, "sns", "sensitivity", after, split="test", trained={"sns": {"fraction": 0.5}})
-    assert rows.states(FOLDER, labels, ["conv8"]) == {}  # the vanilla network's own output is not recorded yet
+    put(results, "sns", "sensitivity", after, split="test", trained=trained)
+    assert rows.states(FOLDER, labels) == {}  # the vanilla network's own output is not recorded yet
     put(results, "vanilla", "sensitivity", before, split="test")
-    table = rows.loophole_table(labels, ["conv8", "conv9"], FOLDER, "Caption.", "tbl-2").data
+    table = rows.loophole_table(labels, FOLDER, "Caption.", "tbl-2").data
     _, _, sns, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
     dead, output, sigma, relative = 1 / 3, (4 / 10 + 0.5 / 2) / 2, (0.5 + 0.3) / 2, (1 / 4 + 0.3 / 0.5) / 2
     assert sns[:5] == ["SNS", "90.00", "75.00", "12.50", "6.25"]
