@@ -80,9 +80,11 @@ def source(*records: dict[str, Any]) -> Markdown:
     seconds = sum(entry["seconds"] for entry in records)
     seeds = sorted({entry["seed"] for entry in records})
     when = "Recorded" if "published" in first else "Computed live"
+    precisions = sorted({entry["config"]["trained"]["schedule"]["precision"] for entry in records})
     parts = [
         f"{when}: {first['data']['name']} ({first['data']['origin']})",
         f"{MODEL_NAMES[trained['model']]} at width {trained['width']:g}",
+        f"trained in {' or '.join(precisions)}",
         images,
         f"eps {first['config']['attack']['eps'] * 255:g}/255",
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}",

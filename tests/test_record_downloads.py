@@ -17,7 +17,11 @@ downloads = load("_ext/record_downloads.py")
 RECORD = {
     "what": "accuracy",
     "result": {"clean": 0.5},
-    "config": {"trained": {"model": "vgg16", "width": 0.25}, "attack": {"eps": 8 / 255}, "n": 20},
+    "config": {
+        "trained": {"model": "vgg16", "width": 0.25, "schedule": {"precision": "float32"}},
+        "attack": {"eps": 8 / 255},
+        "n": 20,
+    },
     "data": {"name": "digits", "origin": "here"},
     "seed": 0,
     "device": "cpu, 1 CPU threads",
