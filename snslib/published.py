@@ -124,12 +124,22 @@ def records(folder: str, what: str, **config: Any) -> dict[str, dict[str, Any]]:
 
     Returns:
         Row to record; empty where nothing is published.
+
+    Raises:
+        ValueError: a row has several such records; the message names what they differ in.
     """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((RESULTS / folder).glob("*.json")):
         row = _read(path, path.stat().st_mtime_ns)
         for entry in row["records"]:
             if entry["what"] == what and all(entry["config"].get(name) == value for name, value in config.items()):
+                if other := found.get(row["row"]):
+                    a, b = configuration(entry["config"]), configuration(other["config"])
+                    differ = ", ".join(sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name)))
+                    raise ValueError(
+                        f"{path} has several records of {what} that differ in {differ}; ask for one of them, or delete "
+                        "the other"
+                    )
                 found[row["row"]] = entry
     return copy.deepcopy(found)
 

@@ -202,12 +202,13 @@ def _measurements(of_row: Scrutiny, name: str) -> list[Callable[[], dict[str, An
         lambda: of_row.strong_accuracy(defense, **STRONG),
         lambda: of_row.sensitivity(defense),
     ]
+    if name == "vanilla":  # whose sensitive neurons every row of the seed is looked at for
+        everything.append(lambda: of_row.sensitivity(defense, split="train"))
     if settings.seed != 0:
         return everything
     if name == "vanilla" and settings.model in ("vgg16", "alexnet"):  # whose neurons section 3 is about
         everything += [
             lambda: of_row.accuracy_by_eps(defense),
-            lambda: of_row.sensitivity(defense, split="train"),
             lambda: of_row.sensitivity_of_halves(defense),
             lambda: of_row.targeted_neurons(of_row.penultimate_layer),
             *(partial(of_row.suppression, which, n=N_SUPPRESSION) for which in ("sensitive", "least", "random")),

@@ -177,31 +177,45 @@ def states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
 
     Returns:
         Row to accuracy "clean", on "fixed" x', under "pgd" and under the "strong" PGD, and to what
-        :func:`neurons_state` says of the row's sensitive neurons, which are the vanilla model's.
+        :func:`neurons_state` says under PGD of the row's sensitive neurons, which are those of the vanilla model of its
+        seed. Of several seeds each number is the mean; "seeds" says how many there are.
     """
-    found = {what: published.records(folder, what) for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy")}
-    found["sensitivity"] = published.records(folder, "sensitivity", split="test")
-    selection = published.records(folder, "sensitivity", split="train").get("vanilla")
-    vanilla = found["sensitivity"].get("vanilla")
+    found = {what: _of_seeds(folder, what) for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy")}
+    found["sensitivity"] = _of_seeds(folder, "sensitivity", split="test", under="pgd")
+    selection = _of_seeds(folder, "sensitivity", split="train")
     of_training = [entry["config"].get("trained", {}) for entry in found["sensitivity"].values()]
     layers = next((trained["sns"]["layers"] for trained in of_training if "sns" in trained), None)
-    of_rows: dict[str, dict[str, float]] = {}
-    for row in rows:
-        if layers is None or selection is None or vanilla is None or any(row not in records for records in found.values()):
+    of_rows: dict[str, list[dict[str, float]]] = {}
+    for row, seed in found["sensitivity"]:
+        vanilla = ("vanilla", seed)
+        if layers is None or vanilla not in selection or vanilla not in found["sensitivity"]:
             continue
-        entries = {what: records[row] for what, records in found.items()}
-        fraction = entries["sensitivity"]["config"]["trained"].get("sns", {}).get("fraction", 0.1)
-        sigma = {layer: torch.tensor(selection["result"]["sigma"][layer]) for layer in layers}
-        of_rows[row] = {
+        if any((row, seed) not in records for records in found.values()):
+            continue
+        entries = {what: records[row, seed] for what, records in found.items()}
+        fraction = entries["sensitivity"]["config"].get("trained", {}).get("sns", {}).get("fraction", 0.1)
+        sigma = {layer: torch.tensor(selection[vanilla]["result"]["sigma"][layer]) for layer in layers}
+        chosen = top_neurons(sigma, fraction=fraction)
+        before = found["sensitivity"][vanilla]["result"]
+        state = {
             "clean": entries["accuracy"]["result"]["clean"],
             "fixed": entries["accuracy-on-fixed"]["result"],
             "pgd": entries["accuracy"]["result"]["pgd"],
             "strong": entries["strong-accuracy"]["result"],
-            **neurons_state(
-                entries["sensitivity"]["result"], vanilla["result"], top_neurons(sigma, fraction=fraction)
-            ),
+            **neurons_state(entries["sensitivity"]["result"], before, chosen),
         }
-    return of_rows
+        of_rows.setdefault(row, []).append(state)
+    return {
+        row: {"seeds": len(of_rows[row])}
+        | {name: fmean(state[name] for state in of_rows[row]) for name in of_rows[row][0]}
+        for row in rows
+        if row in of_rows
+    }
+
+
+def _of_seeds(folder: str, what: str, **config: Any) -> dict[tuple[str, int], dict[str, Any]]:
+    by_seed = published.by_seed(folder, what, **config)
+    return {(row, entry["seed"]): entry for row, entries in by_seed.items() for entry in entries}
 
 
 def loophole_table(rows: Mapping[str, str], folder: str, caption: str, name: str) -> Markdown:
@@ -219,9 +233,10 @@ def loophole_table(rows: Mapping[str, str], folder: str, caption: str, name: str
         if state is None:
             lines.append([label, "not run", *[""] * 7])
             continue
+        seeds = f", {state['seeds']} seeds" if state["seeds"] > 1 else ""
         shares = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead"))
         others = (100 * state["output"], state["sigma"], state["relative"])  # which may be small and not 0
-        lines.append([label, *shares, *(f"{value:.3g}" for value in others)])
+        lines.append([label + seeds, *shares, *(f"{value:.3g}" for value in others)])
     strong_column = strong_name(published.records(folder, "strong-accuracy"))
     header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "sensitivity", "relative"]
     return markdown_table(header, lines, caption, name)

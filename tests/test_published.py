@@ -53,8 +53,8 @@ def test_every_row_has_its_model_and_its_measurements(results: Path) -> None:
     assert {path.stem for path in (results / FOLDER).glob("*.safetensors")} == set(SOME)
     for what in ("accuracy", "accuracy-on-fixed"):
         assert set(published.records(FOLDER, what)) == {*SOME, SKETCH}
-    for what in ("strong-accuracy", "sensitivity"):
-        assert set(published.records(FOLDER, what)) == set(SOME)
+    assert set(published.records(FOLDER, "strong-accuracy")) == set(SOME)
+    assert set(published.records(FOLDER, "sensitivity", split="test", under="pgd")) == set(SOME)
     for what in SCRUTINY:
         assert set(published.records(FOLDER, what)) == set(SOME)
     assert published.records(FOLDER, "autoattack")["vanilla"]["config"]["n"] == 4
@@ -75,9 +75,14 @@ def test_of_a_further_seed_only_what_shows_the_play_of_chance_is_measured(
     reproduce(replace(TINY, seed=1), tmp_path / "cache", ["vanilla"], progress=lambda line: None)
     everything = json.loads((tmp_path / "results" / FOLDER / "vanilla-seed1.json").read_text())["records"]
     what = [entry["what"] for entry in everything]
-    assert what == ["accuracy", "accuracy-on-fixed", "strong-accuracy", "sensitivity"]
+    assert what == ["accuracy", "accuracy-on-fixed", "strong-accuracy", "sensitivity", "sensitivity"]
     assert {entry["seed"] for entry in everything} == {1}
     assert published.by_seed(FOLDER, "accuracy") == {"vanilla": [everything[0]]}
+
+
+def test_a_question_that_several_records_answer_is_refused(results: Path) -> None:
+    with pytest.raises(ValueError, match=r"vanilla\.json has several records of sensitivity that differ in .*under"):
+        published.records(FOLDER, "sensitivity", split="test")
 
 
 def test_a_row_is_trained_as_it_says(results: Path) -> None:

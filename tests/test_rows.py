@@ -18,7 +18,8 @@ def cells(line: str) -> list[str]:
 
 
 def put(root: Path, row: str, what: str, result: Any, **config: Any) -> None:
-    entry = {"what": what, "config": config, "result": result}
+    _, _, seed = row.partition("-seed")
+    entry = {"what": what, "config": config, "result": result, "seed": int(seed or 0)}
     published.publish_record(root / FOLDER / f"{row}.json", row, entry)
 
 
@@ -78,26 +79,53 @@ def test_every_row_of_fig_3b_is_in_its_figure_and_those_not_run_are_left_out(res
     assert panels["λ, from conv8"]["25"]["pgd"] == 0.0
 
 
-def test_the_state_of_the_stabilised_neurons(results: Path) -> None:
-    """Of conv8's four neurons those looked at are 3 and 1, the vanilla model's most sensitive; of conv9's two, 0."""
-    selected = {"sigma": {"conv8": [0.0, 3.0, 1.0, 4.0], "conv9": [2.0, 1.0]}}
-    after = {
-        "sigma": {"conv8": [9.0, 0.0, 9.0, 1.0], "conv9": [0.3, 9.0]},
-        "activation": {"conv8": [9.0, 0.0, 9.0, 4.0], "conv9": [0.5, 9.0]},
-    }
-    before = {"sigma": after["sigma"], "activation": {"conv8": [1.0, 5.0, 1.0, 5.0], "conv9": [2.0, 1.0]}}
-    put(results, "vanilla", "sensitivity", selected, split="train")
-    labels = {"sns": "SNS", "alp": "ALP"}
+SELECTED = {"sigma": {"conv8": [0.0, 3.0, 1.0, 4.0], "conv9": [2.0, 1.0]}}  # of conv8 neurons 3 and 1, of conv9 0
+BEFORE = {
+    "sigma": {"conv8": [9.0] * 4, "conv9": [9.0] * 2},
+    "activation": {"conv8": [1.0, 5.0, 1.0, 5.0], "conv9": [2.0, 1.0]},
+}
+AFTER = {
+    "sigma": {"conv8": [9.0, 0.0, 9.0, 1.0], "conv9": [0.3, 9.0]},
+    "activation": {"conv8": [9.0, 0.0, 9.0, 4.0], "conv9": [0.5, 9.0]},
+}
+
+
+def stabilised(root: Path, row: str, fixed: float, sensitivity: dict[str, Any]) -> None:
     trained = {"sns": {"fraction": 0.5, "layers": ["conv8", "conv9"]}}
-    put(results, "sns", "accuracy", RESULT)
-    put(results, "sns", "accuracy-on-fixed", 0.75)
-    put(results, "sns", "strong-accuracy", 0.0625, steps=100, restarts=5)
-    put(results, "sns", "sensitivity", after, split="test", trained=trained)
+    put(root, row, "accuracy", RESULT)
+    put(root, row, "accuracy-on-fixed", fixed)
+    put(root, row, "strong-accuracy", 0.0625, steps=100, restarts=5)
+    put(root, row, "sensitivity", sensitivity, split="test", under="pgd", trained=trained)
+
+
+def test_the_state_of_the_stabilised_neurons(results: Path) -> None:
+    """Those looked at are the vanilla model's most sensitive, under PGD and no other disturbance."""
+    labels = {"sns": "SNS", "alp": "ALP"}
+    put(results, "vanilla", "sensitivity", SELECTED, split="train", under="pgd")
+    stabilised(results, "sns", 0.75, AFTER)
+    put(results, "sns", "sensitivity", BEFORE, split="test", under="fog-5")
     assert rows.states(FOLDER, labels) == {}  # the vanilla network's own output is not recorded yet
-    put(results, "vanilla", "sensitivity", before, split="test")
+    put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd")
     table = rows.loophole_table(labels, FOLDER, "Caption.", "tbl-2").data
     _, _, sns, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
     dead, output, sigma, relative = 1 / 3, (4 / 10 + 0.5 / 2) / 2, (0.5 + 0.3) / 2, (1 / 4 + 0.3 / 0.5) / 2
     assert sns[:5] == ["SNS", "90.00", "75.00", "12.50", "6.25"]
     assert sns[5:] == [f"{100 * dead:.2f}", f"{100 * output:.3g}", f"{sigma:.3g}", f"{relative:.3g}"]
     assert alp[:2] == ["ALP", "not run"]
+
+
+def test_each_seed_has_sensitive_neurons_of_its_own_and_the_table_shows_the_mean(results: Path) -> None:
+    """Seed 1's vanilla model has neurons 0 and 2 of conv8 and 1 of conv9 for sensitive ones; all put out 9."""
+    other = {"sigma": {"conv8": [4.0, 0.0, 3.0, 1.0], "conv9": [1.0, 2.0]}}
+    for seed, selected in (("", SELECTED), ("-seed1", other)):
+        put(results, f"vanilla{seed}", "sensitivity", selected, split="train", under="pgd")
+        put(results, f"vanilla{seed}", "sensitivity", BEFORE, split="test", under="pgd")
+    stabilised(results, "sns", 0.75, AFTER)
+    stabilised(results, "sns-seed1", 0.25, AFTER)
+    stabilised(results, "sns-seed2", 0.0, AFTER)  # which lacks its vanilla model
+    state = rows.states(FOLDER, ["sns"])["sns"]
+    assert (state["seeds"], state["fixed"]) == (2, 0.5)
+    assert state["dead"] == pytest.approx((1 / 3 + 0) / 2)
+    assert state["output"] == pytest.approx(((4 / 10 + 0.5 / 2) / 2 + (18 / 2 + 9 / 1) / 2) / 2)
+    line = rows.loophole_table({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data
+    assert "| SNS, 2 seeds | 90.00 | 50.00 |" in line
