@@ -202,6 +202,8 @@ def _measurements(of_row: Scrutiny, name: str) -> list[Callable[[], dict[str, An
         lambda: of_row.strong_accuracy(defense, **STRONG),
         lambda: of_row.sensitivity(defense),
     ]
+    if name != "vanilla":
+        everything.append(lambda: of_row.accuracy_by_statistics(defense, N_SCRUTINY))
     if name == "vanilla":  # whose sensitive neurons every row of the seed is looked at for
         everything.append(lambda: of_row.sensitivity(defense, split="train"))
     if settings.seed != 0:

@@ -1,7 +1,9 @@
 """Tables and findings from the rows in ``results/``: is their robustness real, and what did SNS do to their neurons?"""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
+from operator import itemgetter
 from statistics import fmean
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 from IPython.display import Markdown
 
 from snslib import paper, published
+from snslib.evidence import share_of
 from snslib.report import markdown_table, percent, strong_name
 from snslib.reproduction import ROWS
 from snslib.sensitivity import top_neurons
@@ -178,7 +181,8 @@ def states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
     Returns:
         Row to accuracy "clean", on "fixed" x', under "pgd" and under the "strong" PGD, and to what
         :func:`neurons_state` says under PGD of the row's sensitive neurons, which are those of the vanilla model of its
-        seed. Of several seeds each number is the mean; "seeds" says how many there are.
+        seed. Of several seeds each number is the mean of those that there are, "relative" has none where all are dead;
+        "seeds" says how many seeds.
     """
     found = {what: _of_seeds(folder, what) for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy")}
     found["sensitivity"] = _of_seeds(folder, "sensitivity", split="test", under="pgd")
@@ -207,10 +211,15 @@ def states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
         of_rows.setdefault(row, []).append(state)
     return {
         row: {"seeds": len(of_rows[row])}
-        | {name: fmean(state[name] for state in of_rows[row]) for name in of_rows[row][0]}
+        | {name: _mean([state[name] for state in of_rows[row]]) for name in of_rows[row][0]}
         for row in rows
         if row in of_rows
     }
+
+
+def _mean(values: Iterable[float]) -> float:
+    numbers = [value for value in values if not math.isnan(value)]
+    return fmean(numbers) if numbers else math.nan
 
 
 def _of_seeds(folder: str, what: str, **config: Any) -> dict[tuple[str, int], dict[str, Any]]:
@@ -236,10 +245,37 @@ def loophole_table(rows: Mapping[str, str], folder: str, caption: str, name: str
         seeds = f", {state['seeds']} seeds" if state["seeds"] > 1 else ""
         shares = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead"))
         others = (100 * state["output"], state["sigma"], state["relative"])  # which may be small and not 0
-        lines.append([label + seeds, *shares, *(f"{value:.3g}" for value in others)])
+        lines.append([label + seeds, *shares, *("–" if math.isnan(value) else f"{value:.3g}" for value in others)])
     strong_column = strong_name(published.records(folder, "strong-accuracy"))
     header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "sensitivity", "relative"]
     return markdown_table(header, lines, caption, name)
+
+
+STATISTICS = {"kept": "both, by turns", "clean": "clean images", "fixed": "fixed x'"}  # whose BatchNorm is given
+
+
+def statistics_table(rows: Mapping[str, str], folder: str, caption: str, name: str) -> Markdown:
+    """Accuracy by the images whose statistics BatchNorm normalises by: those of training, clean ones, or fixed x'.
+
+    Args:
+        rows: published row to its label; what is missing is shown as not run.
+        folder: such as "cifar10/vgg16-w0.25".
+        caption, name: as in :func:`snslib.report.markdown_table`.
+    """
+    of_rows = published.by_seed(folder, "accuracy-by-statistics")
+    lines = []
+    for row, label in rows.items():
+        entries = of_rows.get(row)
+        if entries is None:
+            lines.append([label, "not run", "", "", ""])
+            continue
+        seeds = f", {len(entries)} seeds" if len(entries) > 1 else ""
+        for which, images in STATISTICS.items():
+            results = [entry | {"result": entry["result"][which]} for entry in entries]
+            shares = (str(share_of(results, itemgetter(under))) for under in ("clean", "fixed", "pgd"))
+            first = label + seeds if which == "kept" else ""
+            lines.append([first, images, *(share[:-1] for share in shares)])
+    return markdown_table(["model", "statistics of", "clean", "fixed x'", "PGD"], lines, caption, name, "llrrr")
 
 
 def neurons_state(
@@ -269,5 +305,5 @@ def neurons_state(
         "dead": torch.cat([values == 0 for values in output.values()]).double().mean().item(),
         "output": fmean((output[layer].sum() / before[layer].sum()).item() for layer in omega),
         "sigma": fmean(values.mean().item() for values in sigma.values()),
-        "relative": fmean(relative) if relative else float("nan"),
+        "relative": _mean(relative),
     }

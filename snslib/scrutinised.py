@@ -5,11 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from torch import Tensor, nn
+
 from snslib import cache, scrutiny
 from snslib.data import Split, to_float
 from snslib.evaluation import accuracy
 from snslib.experiment import Experiment
+from snslib.sensitivity import dual_pairs
 from snslib.zoo import Zoo
+
+N_STATISTICS = 2000  # training images whose statistics BatchNorm is given
 
 
 class Scrutiny(Experiment):
@@ -99,6 +104,37 @@ class Scrutiny(Experiment):
         recipes = {name: zoo._recipe(defense) for name, (zoo, defense) in models.items()}
         _, first = next(iter(models.values()))
         return self._scrutinise("transfer-matrix", first, {"n": len(images), "models": recipes}, compute)
+
+    def accuracy_by_statistics(self, defense: str, n: int | None = None) -> dict[str, Any]:
+        """Accuracy by the images whose statistics BatchNorm is given, see :func:`snslib.scrutiny.with_statistics_of`.
+
+        Result: "kept" (the statistics that training left), "clean" (those of N_STATISTICS training images) and "fixed"
+        (those of their x', made by PGD on the vanilla model), each to the share of test images right when they are
+        "clean", are such x' too ("fixed"), and under white-box "pgd" on the model with these statistics.
+        """
+        images = self.first(n)
+        estimated = self.data.train.take(N_STATISTICS)
+
+        def compute() -> dict[str, dict[str, float]]:
+            vanilla, model, pgd = self.model("vanilla"), self.model(defense), self.attacks["pgd"]
+
+            def transfer(_: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+                return pgd(vanilla, x, y)
+
+            pairs = list(dual_pairs(vanilla, estimated, pgd))
+            models = {
+                "kept": model,
+                "clean": scrutiny.with_statistics_of(model, (x for x, _ in pairs)),
+                "fixed": scrutiny.with_statistics_of(model, (x_adv for _, x_adv in pairs)),
+            }
+            attacks = {"clean": None, "fixed": transfer, "pgd": pgd}
+            return {
+                name: {under: accuracy(of_these, images, attack) for under, attack in attacks.items()}
+                for name, of_these in models.items()
+            }
+
+        inputs = {"n": len(images), "estimated": len(estimated), "source": self._recipe("vanilla")}
+        return self._scrutinise("accuracy-by-statistics", defense, inputs, compute)
 
     def loss_surface(self, defense: str, points: int = 21, n: int = 20) -> dict[str, Any]:
         """The loss around the images, averaged over them.

@@ -6,14 +6,16 @@ try harder than those of section 3.1, the signs of masked gradients that Athalye
 an image, and examples made on other models. Each leaves the model as it was, in eval mode meanwhile.
 """
 
+import copy
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from snslib import attacks, checks
 from snslib.attacks import Attack
@@ -25,9 +27,7 @@ from snslib.sensitivity import dual_pairs
 TARGETS = 9  # wrong classes that a targeted attack tries for each image, as many as AutoAttack tries
 
 
-def autoattack(
-    model: nn.Module, split: Split, eps: float, seed: int = 0, batch_size: int | None = None
-) -> Tensor:
+def autoattack(model: nn.Module, split: Split, eps: float, seed: int = 0, batch_size: int | None = None) -> Tensor:
     """Which images stay right under AutoAttack, standard version, l-infinity (Croce & Hein 2020).
 
     Four attacks in turn, each on what is still right: APGD on the cross-entropy, targeted APGD and targeted FAB toward
@@ -254,6 +254,21 @@ def transfer_matrix(models: Mapping[str, nn.Module], split: Split, attack: Attac
         right = {name: predicted(judge, images) == split.labels.cpu() for name, judge in models.items()}
         matrix[source] = {name: _share(of_judge) for name, of_judge in right.items()}
     return matrix
+
+
+def with_statistics_of(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+    """A copy of the model, in eval mode, whose BatchNorm normalises by the statistics of these images.
+
+    What training leaves behind are running statistics of whatever passed through. Where that was clean images and x' by
+    turns, they are those of neither.
+
+    Args:
+        model: maps float images to logits; it stays as it is.
+        batches: float images (B, C, H, W), whose means and variances are averaged over the batches; at least one batch.
+    """
+    other = copy.deepcopy(model)
+    update_bn(batches, other)
+    return other.eval()
 
 
 def loss_surface(

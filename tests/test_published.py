@@ -58,7 +58,8 @@ def test_every_row_has_its_model_and_its_measurements(results: Path) -> None:
     for what in SCRUTINY:
         assert set(published.records(FOLDER, what)) == set(SOME)
     assert published.records(FOLDER, "autoattack")["vanilla"]["config"]["n"] == 4
-    assert set(published.records(FOLDER, "sanity-checks")) == set(SOME) - {"vanilla"}
+    for what in ("sanity-checks", "accuracy-by-statistics"):
+        assert set(published.records(FOLDER, what)) == set(SOME) - {"vanilla"}
     assert set(published.records(FOLDER, "sensitivity", split="train")) == {"vanilla"}
     assert set(published.records(FOLDER, "targeted-neurons")) == {"vanilla"}
     assert published.records(FOLDER, "suppression")["vanilla"]["config"]["n"] == 5

@@ -129,3 +129,36 @@ def test_each_seed_has_sensitive_neurons_of_its_own_and_the_table_shows_the_mean
     assert state["output"] == pytest.approx(((4 / 10 + 0.5 / 2) / 2 + (18 / 2 + 9 / 1) / 2) / 2)
     line = rows.loophole_table({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data
     assert "| SNS, 2 seeds | 90.00 | 50.00 |" in line
+
+
+def test_where_all_chosen_neurons_are_dead_no_ratio_to_their_output_is_made_up(results: Path) -> None:
+    silent = {"sigma": {"conv8": [0.0] * 4, "conv9": [0.0] * 2}, "activation": {"conv8": [0.0] * 4, "conv9": [0.0] * 2}}
+    put(results, "vanilla", "sensitivity", SELECTED, split="train", under="pgd")
+    put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd")
+    stabilised(results, "sns", 0.75, silent)
+    line = rows.loophole_table({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data.splitlines()[-2]
+    assert cells(line)[5:] == ["100.00", "0", "0", "–"]
+    put(results, "vanilla-seed1", "sensitivity", SELECTED, split="train", under="pgd")
+    put(results, "vanilla-seed1", "sensitivity", BEFORE, split="test", under="pgd")  # and a seed where they are alive
+    stabilised(results, "sns-seed1", 0.75, BEFORE)
+    assert rows.states(FOLDER, ["sns"])["sns"]["relative"] == pytest.approx((18 / 10 + 9 / 2) / 2)
+
+
+def test_accuracy_by_statistics_has_a_line_for_each_and_the_spread_of_seeds(results: Path) -> None:
+    def result(clean: float) -> dict[str, dict[str, float]]:
+        return {which: {"clean": clean, "fixed": 0.5, "pgd": 0.0} for which in rows.STATISTICS}
+
+    put(
+        results,
+        "sns",
+        "accuracy-by-statistics",
+        result(0.25) | {"clean": {"clean": 0.9, "fixed": 0.1, "pgd": 0.0}},
+        n=1000,
+    )
+    put(results, "sns-seed1", "accuracy-by-statistics", result(0.75), n=1000)
+    table = rows.statistics_table({"sns": "SNS", "alp": "ALP"}, FOLDER, "Caption.", "tbl-5").data
+    _, _, kept, clean, fixed, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
+    assert kept == ["SNS, 2 seeds", "both, by turns", "50.00 ± 35.36", "50.00 ± 0.00", "0.00 ± 0.00"]
+    assert clean[:3] == ["", "clean images", "82.50 ± 10.61"]
+    assert fixed[1] == "fixed x'"
+    assert alp[:2] == ["ALP", "not run"]

@@ -353,6 +353,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+def test_batchnorm_is_given_the_statistics_of_other_images_and_the_model_keeps_its_own() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.BatchNorm2d(3, affine=False), nn.Flatten(), nn.Linear(48, 2)).eval()
+    images = torch.rand(4, 10, 3, 4, 4)
+    other = scrutiny.with_statistics_of(model, images)
+    torch.testing.assert_close(other[0].running_mean, images.mean((0, 1, 3, 4)))
+    variances = torch.stack([batch.transpose(0, 1).flatten(1).var(1) for batch in images])
+    torch.testing.assert_close(other[0].running_var, variances.mean(0))
+    assert not other.training
+    assert torch.equal(model[0].running_mean, torch.zeros(3))
+    assert not model.training
+
+
 def test_records_of_a_setting_are_made_once_and_drawn(folder: Path) -> None:
     lines: list[str] = []
     experiment = Scrutiny(TINY, folder, lines.append)
@@ -360,6 +373,8 @@ def test_records_of_a_setting_are_made_once_and_drawn(folder: Path) -> None:
     checks = experiment.sanity_checks("vanilla", "vanilla", n=5)
     surface = experiment.loss_surface("vanilla", points=3, n=2)
     targeted = experiment.targeted_pgd("vanilla", n=5, steps=1)
+    by_statistics = experiment.accuracy_by_statistics("vanilla", n=5)
+    assert by_statistics["result"]["kept"]["fixed"] == by_statistics["result"]["kept"]["pgd"]  # both made on vanilla
     assert experiment.pgd_accuracy("vanilla", n=5)["result"]["pgd"] == matrix["result"]["vanilla"]["vanilla"]
     assert {entry["config"]["n"] for entry in (matrix, checks, targeted)} == {5}
     assert experiment.pgd_accuracy("vanilla")["config"]["n"] == len(experiment.test) // 10
