@@ -131,6 +131,8 @@ class SNS(Objective):
             ``pairs``. "epoch": made anew from the current model before each epoch. "step": for each batch.
         attack: makes x' for "epoch" and "step".
         pairs: x' of every training image for "fixed".
+        one_pass: x and x' go through the network in one batch, so that BatchNorm normalises them together, in place of
+            one after the other, each by its own statistics.
     """
 
     omega: Mapping[str, Tensor]
@@ -140,6 +142,7 @@ class SNS(Objective):
     source: str = "fixed"
     attack: Attack | None = None
     pairs: Tensor | None = field(default=None, repr=False)
+    one_pass: bool = False
 
     def __post_init__(self) -> None:
         checks.one_of("source", self.source, PAIRS)
@@ -161,10 +164,15 @@ class SNS(Objective):
             assert self.attack is not None
             x_adv = self.attack(model, x, y)
         layers = list(self.omega)
-        with record(model, layers) as clean:
-            logits = model(x)
-        with record(model, layers) as adversarial:
-            logits_adv = model(x_adv)
+        if self.one_pass:
+            with record(model, layers) as both:
+                logits, logits_adv = model(torch.cat([x, x_adv])).chunk(2)
+            clean, adversarial = ({layer: out.chunk(2)[side] for layer, out in both.items()} for side in (0, 1))
+        else:
+            with record(model, layers) as clean:
+                logits = model(x)
+            with record(model, layers) as adversarial:
+                logits_adv = model(x_adv)
         task = adversarial_loss(logits, logits_adv, y) if self.adversarial else F.cross_entropy(logits, y)
         sns = sns_loss(clean, adversarial, self.omega, self.reduction)  # Eq. 9
         return task + self.lam * sns, {"adv" if self.adversarial else "cls": task, "sns": sns}  # Eq. 10, Eq. 11

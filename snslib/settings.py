@@ -50,6 +50,7 @@ class Settings:
     pairs: Annotated[
         str, "where SNS takes x' from: fixed (made once on the vanilla model), epoch or step (from the current model)"
     ] = "fixed"
+    one_pass: Annotated[bool, "whether SNS passes x and x' through the network in one batch: true or false"] = False
     train_all: Annotated[bool, "whether SNS trains the layers below first_layer too: true or false"] = False
     reduction: Annotated[str, "the reading of Eq. 9's norm: mean, space_mean or sum; or relative, our remedy"] = "mean"
     image_size: Annotated[int | None, "side in pixels, for folders of images of different sizes"] = None

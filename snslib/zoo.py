@@ -184,6 +184,8 @@ class Zoo:
                 "n_pairs": s.n_pairs,
                 "layers": self.stabilised_layers,
             }
+            if s.one_pass:  # no key where it is off, as in models that were published before it was there
+                recipe["sns"]["one_pass"] = True
         return recipe
 
     def _sources(self) -> list["Zoo"]:
@@ -243,6 +245,7 @@ class Zoo:
             source=s.pairs,
             pairs=self.fixed_pairs() if fixed else None,
             attack=None if fixed else while_training,
+            one_pass=s.one_pass,
         )
 
     def _trained(self, defense: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

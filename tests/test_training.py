@@ -558,6 +558,30 @@ def test_sns_by_hand(source: str, adversarial: bool, reduction: str) -> None:
     assert loss.item() == pytest.approx(task + 3 * sns)
 
 
+@pytest.mark.parametrize("adversarial", [False, True])
+def test_sns_in_one_pass_normalises_x_and_x_adv_together(adversarial: bool) -> None:
+    model, x, x_adv, y = hand_case()
+    omega = {"conv2": torch.tensor([2, 0]), "fc": torch.tensor([1])}
+    objective = SNS(omega, lam=3.0, adversarial=adversarial, pairs=x_adv, one_pass=True)
+    model.eval()  # where it makes no difference
+    apart = SNS(omega, lam=3.0, adversarial=adversarial, pairs=x_adv)
+    torch.testing.assert_close(objective(model, x, x_adv, y)[0], apart(model, x, x_adv, y)[0])
+
+    hidden = torch.cat([x, x_adv])
+    with torch.no_grad():
+        for layer in (model.conv1, model.conv2, model.conv3):
+            out = F.conv2d(hidden, layer[0].weight, padding=1)
+            variance, mean = torch.var_mean(out, (0, 2, 3), correction=0, keepdim=True)  # of x and x' together
+            hidden = ((out - mean) / (variance + 1e-5).sqrt()).relu()
+        logits, logits_adv = model.fc(hidden.flatten(1)).numpy().reshape(2, 5, 3)
+    model.train().dropout.eval()
+    _, terms = objective(model, x, x_adv, y)
+    task = cross_entropy(logits, y)
+    if adversarial:
+        task = (task + cross_entropy(logits_adv, y)) / 2
+    assert terms["adv" if adversarial else "cls"].item() == pytest.approx(task)
+
+
 def test_the_sns_term_reaches_the_weights_below_its_layer() -> None:
     model, x, x_adv, y = hand_case()
     objective = SNS({"conv2": torch.tensor([0])}, lam=1.0, adversarial=False, pairs=x_adv)
