@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
-from operator import itemgetter
 from statistics import fmean
 from typing import Any
 
@@ -15,6 +14,7 @@ from snslib.evidence import share_of
 from snslib.report import markdown_table, percent, strong_name
 from snslib.reproduction import ROWS
 from snslib.sensitivity import top_neurons
+from snslib.shares import Share
 from snslib.zoo import DEFENSES
 
 FIG_3B = {  # what is varied: its value to the row
@@ -254,6 +254,17 @@ def loophole_table(rows: Mapping[str, str], folder: str, caption: str, name: str
 STATISTICS = {"kept": "both, by turns", "clean": "clean images", "fixed": "fixed x'"}  # whose BatchNorm is given
 
 
+def share_by_statistics(entries: Sequence[dict[str, Any]], which: str, under: str) -> Share:
+    """What the records of :meth:`Scrutiny.accuracy_by_statistics <snslib.scrutinised.Scrutiny>` of a row say.
+
+    Args:
+        entries: one per seed.
+        which: one of STATISTICS.
+        under: "clean", "fixed" or "pgd".
+    """
+    return share_of(entries, lambda result: result[which][under])
+
+
 def statistics_table(rows: Mapping[str, str], folder: str, caption: str, name: str) -> Markdown:
     """Accuracy by the images whose statistics BatchNorm normalises by: those of training, clean ones, or fixed x'.
 
@@ -271,8 +282,7 @@ def statistics_table(rows: Mapping[str, str], folder: str, caption: str, name: s
             continue
         seeds = f", {len(entries)} seeds" if len(entries) > 1 else ""
         for which, images in STATISTICS.items():
-            results = [entry | {"result": entry["result"][which]} for entry in entries]
-            shares = (str(share_of(results, itemgetter(under))) for under in ("clean", "fixed", "pgd"))
+            shares = (str(share_by_statistics(entries, which, under)) for under in ("clean", "fixed", "pgd"))
             first = label + seeds if which == "kept" else ""
             lines.append([first, images, *(share[:-1] for share in shares)])
     return markdown_table(["model", "statistics of", "clean", "fixed x'", "PGD"], lines, caption, name, "llrrr")
