@@ -251,7 +251,7 @@ def loophole_table(rows: Mapping[str, str], folder: str, caption: str, name: str
     return markdown_table(header, lines, caption, name)
 
 
-STATISTICS = {"kept": "both, by turns", "clean": "clean images", "fixed": "fixed x'"}  # whose BatchNorm is given
+STATISTICS = {"kept": "both, as trained", "clean": "clean images", "fixed": "fixed x'"}  # whose BatchNorm is given
 
 
 def share_by_statistics(entries: Sequence[dict[str, Any]], which: str, under: str) -> Share:

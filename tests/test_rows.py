@@ -158,7 +158,7 @@ def test_accuracy_by_statistics_has_a_line_for_each_and_the_spread_of_seeds(resu
     put(results, "sns-seed1", "accuracy-by-statistics", result(0.75), n=1000)
     table = rows.statistics_table({"sns": "SNS", "alp": "ALP"}, FOLDER, "Caption.", "tbl-5").data
     _, _, kept, clean, fixed, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
-    assert kept == ["SNS, 2 seeds", "both, by turns", "50.00 ± 35.36", "50.00 ± 0.00", "0.00 ± 0.00"]
+    assert kept == ["SNS, 2 seeds", "both, as trained", "50.00 ± 35.36", "50.00 ± 0.00", "0.00 ± 0.00"]
     assert clean[:3] == ["", "clean images", "82.50 ± 10.61"]
     assert fixed[1] == "fixed x'"
     assert alp[:2] == ["ALP", "not run"]
