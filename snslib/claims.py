@@ -110,7 +110,7 @@ CLAIMS = (
         _03,
         "Mean intersection over union of a neuron's masks in an image and in its PGD twin, in pool2 of VGG-16 as in "
         "Fig. 14-15, the most sensitive quarter against the least. Reproduced: lower for sensitive neurons with p < "
-        '0.05 (permutation test over neurons), and at least 0.5 for the others, which are to change "almost" not at '
+        "0.05 (permutation test over neurons), and at least 0.5 for the others, which are to change \"almost\" not at "
         "all. Partly: lower, with p < 0.05. Whether new regions are background is not asked. "
         "Stated after a look at 500 of the images.",
         lambda: "pictures",
@@ -160,10 +160,8 @@ CLAIMS = (
         "Mean sensitivity of each model's own top 10% between clean and foggy images, at the strongest of "
         "CIFAR-10-C's five severities (the paper names none). Reproduced: higher in PAT in more than half of the "
         "layers. Partly: in one at least.",
-        lambda: (
-            "most layers (curves); but PAT's printed accuracy in fog is the higher one, 55.64% against 33.64%, "
-            "which does not fit the text's conclusion that sensitivity indicates robustness"
-        ),
+        lambda: "most layers (curves); but PAT's printed accuracy in fog is the higher one, 55.64% against 33.64%, "
+        "which does not fit the text's conclusion that sensitivity indicates robustness",
         judges.fog,
     ),
     Claim(

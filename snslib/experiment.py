@@ -255,7 +255,9 @@ class Experiment(Zoo):
 
         return self._record("regions", "vanilla", {"layer": layer, "n": len(images)}, compute)
 
-    def suppression(self, which: str = "sensitive", betas: list[float] = BETAS, n: int | None = None) -> dict[str, Any]:
+    def suppression(
+        self, which: str = "sensitive", betas: list[float] = BETAS, n: int | None = None
+    ) -> dict[str, Any]:
         """Accuracy of the vanilla model when some neurons' outputs are multiplied by beta (Fig. 3a).
 
         Args:

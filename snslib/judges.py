@@ -168,7 +168,9 @@ def suppression(evidence: Evidence) -> Finding:
     holds = [2 * len(found[way]) > len(ATTACKS), sign(less, whole) < 0, 2 * least.mean < whole.mean]
     verdict = "reproduced" if all(holds) else "partly" if found[way] else "not reproduced"
     counted = ", ".join(f"{len(names)} of {len(ATTACKS)} {way.replace('_', ' ')}" for way, names in found.items())
-    return Finding(verdict, f"peaks near β = 0.85: {counted}; clean {whole}, {less} at β = 0.85, {least} at β = 0.7")
+    return Finding(
+        verdict, f"peaks near β = 0.85: {counted}; clean {whole}, {less} at β = 0.85, {least} at β = 0.7"
+    )
 
 
 # --- claims 6 to 8 and 14: sensitivity ---

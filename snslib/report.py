@@ -146,9 +146,8 @@ def beside_paper(
         if defense in ours:
             shares = {column: share_of(ours[defense], itemgetter(column)) for column in columns}
             last = str(share_of(strong[defense], lambda share: share))[:-1] if defense in strong else "not run"
-            seeds = f", {len(ours[defense])} seeds" if len(ours[defense]) > 1 else ""
             cells = (f"**{str(share)[:-1]}**" for share in shares.values())
-            rows.append([DEFENSES[defense] + seeds, "**ours**", *cells, last])
+            rows.append([with_seeds(DEFENSES[defense], len(ours[defense])), "**ours**", *cells, last])
             if differences:
                 gaps = (100 * shares[column].mean - printed[column] for column in columns)
                 theirs = [f"{was} ({gap:+.1f})" for was, gap in zip(theirs, gaps, strict=True)]
@@ -157,6 +156,11 @@ def beside_paper(
         rows.append(["", "paper", *theirs, ""])
     header = ["model", "", "clean", *ATTACKS.values(), strong_name({row: of_row[0] for row, of_row in strong.items()})]
     return markdown_table(header, rows, caption, name, "llrrrrrr")
+
+
+def with_seeds(label: str, seeds: int) -> str:
+    """The label of a row whose numbers are a mean: "PAT, 2 seeds"; of one seed, the label as it is."""
+    return f"{label}, {seeds} seeds" if seeds > 1 else label
 
 
 def strong_name(strong: Mapping[str, dict[str, Any]]) -> str:

@@ -208,10 +208,10 @@ def _measurements(of_row: Scrutiny, name: str) -> list[Callable[[], dict[str, An
         lambda: of_row.strong_accuracy(defense, **STRONG),
         lambda: of_row.sensitivity(defense),
     ]
-    if name != "vanilla":
-        everything.append(lambda: of_row.accuracy_by_statistics(defense, N_SCRUTINY))
     if name == "vanilla":  # whose sensitive neurons every row of the seed is looked at for
         everything.append(lambda: of_row.sensitivity(defense, split="train"))
+    else:
+        everything.append(lambda: of_row.accuracy_by_statistics(defense, N_SCRUTINY))
     if settings.seed != 0:
         return everything
     if name == "vanilla" and settings.model in ("vgg16", "alexnet"):  # whose neurons section 3 is about

@@ -11,7 +11,7 @@ from IPython.display import Markdown
 
 from snslib import paper, published
 from snslib.evidence import share_of
-from snslib.report import markdown_table, percent, strong_name
+from snslib.report import markdown_table, percent, strong_name, with_seeds
 from snslib.reproduction import ROWS
 from snslib.sensitivity import top_neurons
 from snslib.shares import Share
@@ -187,7 +187,7 @@ def states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
     found = {what: _of_seeds(folder, what) for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy")}
     found["sensitivity"] = _of_seeds(folder, "sensitivity", split="test", under="pgd")
     selection = _of_seeds(folder, "sensitivity", split="train")
-    of_training = [entry["config"].get("trained", {}) for entry in found["sensitivity"].values()]
+    of_training = [entry["config"]["trained"] for entry in found["sensitivity"].values()]
     layers = next((trained["sns"]["layers"] for trained in of_training if "sns" in trained), None)
     of_rows: dict[str, list[dict[str, float]]] = {}
     for row, seed in found["sensitivity"]:
@@ -197,7 +197,7 @@ def states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
         if any((row, seed) not in records for records in found.values()):
             continue
         entries = {what: records[row, seed] for what, records in found.items()}
-        fraction = entries["sensitivity"]["config"].get("trained", {}).get("sns", {}).get("fraction", 0.1)
+        fraction = entries["sensitivity"]["config"]["trained"].get("sns", {}).get("fraction", 0.1)
         sigma = {layer: torch.tensor(selection[vanilla]["result"]["sigma"][layer]) for layer in layers}
         chosen = top_neurons(sigma, fraction=fraction)
         before = found["sensitivity"][vanilla]["result"]
@@ -242,10 +242,10 @@ def loophole_table(rows: Mapping[str, str], folder: str, caption: str, name: str
         if state is None:
             lines.append([label, "not run", *[""] * 7])
             continue
-        seeds = f", {state['seeds']} seeds" if state["seeds"] > 1 else ""
         shares = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead"))
         others = (100 * state["output"], state["sigma"], state["relative"])  # which may be small and not 0
-        lines.append([label + seeds, *shares, *("–" if math.isnan(value) else f"{value:.3g}" for value in others)])
+        cells = (*shares, *("–" if math.isnan(value) else f"{value:.3g}" for value in others))
+        lines.append([with_seeds(label, int(state["seeds"])), *cells])
     strong_column = strong_name(published.records(folder, "strong-accuracy"))
     header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "sensitivity", "relative"]
     return markdown_table(header, lines, caption, name)
@@ -280,10 +280,9 @@ def statistics_table(rows: Mapping[str, str], folder: str, caption: str, name: s
         if entries is None:
             lines.append([label, "not run", "", "", ""])
             continue
-        seeds = f", {len(entries)} seeds" if len(entries) > 1 else ""
         for which, images in STATISTICS.items():
             shares = (str(share_by_statistics(entries, which, under)) for under in ("clean", "fixed", "pgd"))
-            first = label + seeds if which == "kept" else ""
+            first = with_seeds(label, len(entries)) if which == "kept" else ""
             lines.append([first, images, *(share[:-1] for share in shares)])
     return markdown_table(["model", "statistics of", "clean", "fixed x'", "PGD"], lines, caption, name, "llrrr")
 

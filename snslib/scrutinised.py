@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor, nn
-
 from snslib import cache, scrutiny
 from snslib.data import Split, to_float
 from snslib.evaluation import accuracy
@@ -117,19 +115,19 @@ class Scrutiny(Experiment):
 
         def compute() -> dict[str, dict[str, float]]:
             vanilla, model, pgd = self.model("vanilla"), self.model(defense), self.attacks["pgd"]
-
-            def transfer(_: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-                return pgd(vanilla, x, y)
-
             pairs = list(dual_pairs(vanilla, estimated, pgd))
             models = {
                 "kept": model,
                 "clean": scrutiny.with_statistics_of(model, (x for x, _ in pairs)),
                 "fixed": scrutiny.with_statistics_of(model, (x_adv for _, x_adv in pairs)),
             }
-            attacks = {"clean": None, "fixed": transfer, "pgd": pgd}
+            made_on = scrutiny.transfer_matrix({"vanilla": vanilla, **models}, images, pgd)
             return {
-                name: {under: accuracy(of_these, images, attack) for under, attack in attacks.items()}
+                name: {
+                    "clean": accuracy(of_these, images),
+                    "fixed": made_on["vanilla"][name],
+                    "pgd": made_on[name][name],
+                }
                 for name, of_these in models.items()
             }
 

@@ -105,7 +105,7 @@ def test_the_state_of_the_stabilised_neurons(results: Path) -> None:
     stabilised(results, "sns", 0.75, AFTER)
     put(results, "sns", "sensitivity", BEFORE, split="test", under="fog-5")
     assert rows.states(FOLDER, labels) == {}  # the vanilla network's own output is not recorded yet
-    put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd")
+    put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
     table = rows.loophole_table(labels, FOLDER, "Caption.", "tbl-2").data
     _, _, sns, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
     dead, output, sigma, relative = 1 / 3, (4 / 10 + 0.5 / 2) / 2, (0.5 + 0.3) / 2, (1 / 4 + 0.3 / 0.5) / 2
@@ -119,7 +119,7 @@ def test_each_seed_has_sensitive_neurons_of_its_own_and_the_table_shows_the_mean
     other = {"sigma": {"conv8": [4.0, 0.0, 3.0, 1.0], "conv9": [1.0, 2.0]}}
     for seed, selected in (("", SELECTED), ("-seed1", other)):
         put(results, f"vanilla{seed}", "sensitivity", selected, split="train", under="pgd")
-        put(results, f"vanilla{seed}", "sensitivity", BEFORE, split="test", under="pgd")
+        put(results, f"vanilla{seed}", "sensitivity", BEFORE, split="test", under="pgd", trained={})
     stabilised(results, "sns", 0.75, AFTER)
     stabilised(results, "sns-seed1", 0.25, AFTER)
     stabilised(results, "sns-seed2", 0.0, AFTER)  # which lacks its vanilla model
@@ -134,12 +134,12 @@ def test_each_seed_has_sensitive_neurons_of_its_own_and_the_table_shows_the_mean
 def test_where_all_chosen_neurons_are_dead_no_ratio_to_their_output_is_made_up(results: Path) -> None:
     silent = {"sigma": {"conv8": [0.0] * 4, "conv9": [0.0] * 2}, "activation": {"conv8": [0.0] * 4, "conv9": [0.0] * 2}}
     put(results, "vanilla", "sensitivity", SELECTED, split="train", under="pgd")
-    put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd")
+    put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
     stabilised(results, "sns", 0.75, silent)
     line = rows.loophole_table({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data.splitlines()[-2]
     assert cells(line)[5:] == ["100.00", "0", "0", "–"]
     put(results, "vanilla-seed1", "sensitivity", SELECTED, split="train", under="pgd")
-    put(results, "vanilla-seed1", "sensitivity", BEFORE, split="test", under="pgd")  # and a seed where they are alive
+    put(results, "vanilla-seed1", "sensitivity", BEFORE, split="test", under="pgd", trained={})  # where they are alive
     stabilised(results, "sns-seed1", 0.75, BEFORE)
     assert rows.states(FOLDER, ["sns"])["sns"]["relative"] == pytest.approx((18 / 10 + 9 / 2) / 2)
 
