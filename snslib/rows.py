@@ -1,8 +1,9 @@
 """Tables and findings from the rows in ``results/``: is their robustness real, and what did SNS do to their neurons?"""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
+from operator import itemgetter
 from statistics import fmean
 from typing import Any
 
@@ -14,7 +15,7 @@ from snslib.evidence import share_of
 from snslib.report import markdown_table, percent, strong_name, with_seeds
 from snslib.reproduction import ROWS
 from snslib.sensitivity import top_neurons
-from snslib.shares import Share
+from snslib.shares import Share, difference
 from snslib.zoo import DEFENSES
 
 FIG_3B = {  # what is varied: its value to the row
@@ -249,6 +250,35 @@ def loophole_table(rows: Mapping[str, str], folder: str, caption: str, name: str
     strong_column = strong_name(published.records(folder, "strong-accuracy"))
     header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "sensitivity", "relative"]
     return markdown_table(header, lines, caption, name)
+
+
+def difference_table(pairs: Mapping[str, tuple[str, str]], folder: str, caption: str, name: str) -> Markdown:
+    """How many points of accuracy a row has more than another, with the 95% interval of :func:`shares.difference`.
+
+    Args:
+        pairs: label to the published row and the one that is taken from it; what is missing is shown as not run.
+        folder: such as "cifar10/vgg16-w0.25".
+        caption, name: as in :func:`snslib.report.markdown_table`.
+    """
+    strong = published.by_seed(folder, "strong-accuracy")
+    columns: dict[str, tuple[dict[str, list[dict[str, Any]]], Callable[[Any], float]]] = {
+        "clean": (published.by_seed(folder, "accuracy"), itemgetter("clean")),
+        "fixed x'": (published.by_seed(folder, "accuracy-on-fixed"), float),
+        "PGD": (published.by_seed(folder, "accuracy"), itemgetter("pgd")),
+        strong_name({row: entries[0] for row, entries in strong.items()}): (strong, float),
+    }
+    lines = []
+    for label, (row, other) in pairs.items():
+        if any(each not in of_rows for of_rows, _ in columns.values() for each in (row, other)):
+            lines.append([label, "not run", *[""] * len(columns)])
+            continue
+        cells = []
+        for of_rows, value in columns.values():
+            a, b = share_of(of_rows[row], value), share_of(of_rows[other], value)
+            low, high = difference(a, b)
+            cells.append(f"{100 * (a.mean - b.mean):+z.1f} ({100 * low:+z.1f} to {100 * high:+z.1f})")
+        lines.append([label, f"{len(of_rows[row])} and {len(of_rows[other])}", *cells])
+    return markdown_table(["", "seeds", *columns], lines, caption, name, "lr" + "r" * len(columns))
 
 
 STATISTICS = {"kept": "both, as trained", "clean": "clean images", "fixed": "fixed x'"}  # whose BatchNorm is given

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.stats import binomtest
 
 from snslib import published, reproduction, rows
 from snslib.training import save_tensors
@@ -162,3 +163,24 @@ def test_accuracy_by_statistics_has_a_line_for_each_and_the_spread_of_seeds(resu
     assert clean[:3] == ["", "clean images", "82.50 ± 10.61"]
     assert fixed[1] == "fixed x'"
     assert alp[:2] == ["ALP", "not run"]
+
+
+def test_what_a_row_adds_to_its_control_has_the_interval_of_a_difference(results: Path) -> None:
+    """One seed each: SciPy's Wilson intervals of the two, put together by Newcombe's formula."""
+    for row, clean, fixed in (("sns", 0.9, 0.75), ("control", 0.8, 0.75), ("lonely", 0.5, 0.5)):
+        put(results, row, "accuracy", RESULT | {"clean": clean}, n=1000)
+        put(results, row, "strong-accuracy", 0.0, n=1000, steps=100, restarts=5)
+        if row != "lonely":
+            put(results, row, "accuracy-on-fixed", fixed, n=1000)
+    pairs = {"SNS": ("sns", "control"), "another": ("sns", "lonely")}
+    table = rows.difference_table(pairs, FOLDER, "Caption.", "tbl-6").data
+    header, _, sns, another = [cells(line) for line in table.splitlines() if line.startswith("|")]
+    assert header == ["", "seeds", "clean", "fixed x'", "PGD", "PGD-100 × 5"]
+    assert sns[:2] == ["SNS", "1 and 1"]
+    wilson = {share: binomtest(round(1000 * share), 1000).proportion_ci(method="wilson") for share in (0.9, 0.8, 0.0)}
+    low = 0.1 - ((0.9 - wilson[0.9][0]) ** 2 + (wilson[0.8][1] - 0.8) ** 2) ** 0.5
+    high = 0.1 + ((wilson[0.9][1] - 0.9) ** 2 + (0.8 - wilson[0.8][0]) ** 2) ** 0.5
+    assert sns[2] == f"+10.0 ({100 * low:+.1f} to {100 * high:+.1f})"
+    assert sns[3].startswith("+0.0 (-")
+    assert sns[5] == f"+0.0 ({-100 * wilson[0.0][1]:+.1f} to {100 * wilson[0.0][1]:+.1f})"
+    assert another[:2] == ["another", "not run"]
