@@ -14,7 +14,15 @@ from snslib.hooks import suppress
 from snslib.modes import images_at_once
 from snslib.overlap import index_errors
 from snslib.scrutiny import strong_pgd
-from snslib.sensitivity import dual_pairs, important_neurons, neuron_activation, neuron_sensitivity, top_neurons
+from snslib.sensitivity import (
+    CHOICES,
+    choose_neurons,
+    dual_pairs,
+    important_neurons,
+    neuron_activation,
+    neuron_sensitivity,
+    top_neurons,
+)
 from snslib.zoo import Zoo, as_lists, shared_accuracy
 
 BETAS = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5]  # Fig. 3a
@@ -130,7 +138,7 @@ class Experiment(Zoo):
             in the vanilla and in the trained model; "relative_before" and "relative_after", their summed sensitivity
             over their summed clean output; "dead", how many put out nothing any more for any test image.
         """
-        omega = self.sensitive_neurons(self._fraction(defense))
+        omega = self.stabilised_neurons(defense)
         results = {"before": self.sensitivity("vanilla")["result"], "after": self.sensitivity(defense)["result"]}
         effect: dict[str, dict[str, float]] = {}
         for layer, neurons in omega.items():
@@ -273,20 +281,15 @@ class Experiment(Zoo):
         Raises:
             ValueError: another name in ``which``.
         """
-        checks.one_of("which", which, ["sensitive", "least", "random"])
+        checks.one_of("which", which, CHOICES)
         s, test = self.settings, self.test.take(n)
         attacked = self.attacks if which == "sensitive" else {"pgd": self.attacks["pgd"]}
 
         def compute() -> dict[str, Any]:
             model = self.model("vanilla")
             sigma = self.sensitivity("vanilla", split="train")["result"]["sigma"]
-            generator = torch.Generator().manual_seed(s.seed)
-            scores = {name: torch.tensor(sigma[name]) for name in self.conv_layers}
-            if which == "least":
-                scores = {name: -score for name, score in scores.items()}
-            elif which == "random":
-                scores = {name: torch.rand(len(score), generator=generator) for name, score in scores.items()}
-            omega = top_neurons(scores, fraction=s.fraction)
+            of_convs = {name: torch.tensor(sigma[name]) for name in self.conv_layers}
+            omega = choose_neurons(of_convs, which, s.fraction, s.seed)
             result: dict[str, Any] = {"betas": betas, "white_box": {}, "transferred": {}}
             for name, attack in {"clean": None, **attacked}.items():
                 self.progress(f"suppressing {which} neurons: {name}")

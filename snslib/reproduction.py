@@ -75,6 +75,15 @@ REMEDIES = {  # not the paper's: an SNS loss that switching neurons off does not
         "sns_sen_adv", "the online row with the relative loss", ", online, relative", online=True, reduction="relative"
     ),
 }
+OTHER_NEURONS = {  # the online row on neurons that are not the sensitive ones: whether it matters which they are
+    "random_adv_online": _row(
+        "sns_sen_adv",
+        "the online row on as many neurons, drawn at random",
+        ", online, random neurons",
+        online=True,
+        neurons="random",
+    ),
+}
 ONE_PASS = {  # the paper's, with x and x' in one batch: whether it matters what BatchNorm normalises together
     "sns_sen_adv_one_pass": _row(
         "sns_sen_adv", "Algorithm 1, x and x' normalised together", ", one pass", one_pass=True
@@ -97,7 +106,7 @@ FIG_3B = {  # Eq. 10 from other layers of VGG-16 on, with other lambdas and frac
         for share in (0.02, 0.3)
     },
 }
-ROWS = TABLE | REMEDIES | ONE_PASS | FIG_3B
+ROWS = TABLE | REMEDIES | OTHER_NEURONS | ONE_PASS | FIG_3B
 STRONG = {"steps": 100, "restarts": 5, "n": 1000}  # of the strong attack on recorded rows, whose step is eps / 4 ...
 STRONG_LIVE = {"steps": 50}  # ... and of that which a chapter waits for
 N_SCRUTINY = 1000  # test images of the measurements of snslib.scrutinised

@@ -14,7 +14,7 @@ from snslib import paper, published
 from snslib.evidence import share_of
 from snslib.report import markdown_table, percent, strong_name, with_seeds
 from snslib.reproduction import ROWS
-from snslib.sensitivity import top_neurons
+from snslib.sensitivity import choose_neurons
 from snslib.shares import Share, difference
 from snslib.zoo import DEFENSES
 
@@ -181,9 +181,9 @@ def states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
 
     Returns:
         Row to accuracy "clean", on "fixed" x', under "pgd" and under the "strong" PGD, and to what
-        :func:`neurons_state` says under PGD of the row's sensitive neurons, which are those of the vanilla model of its
-        seed. Of several seeds each number is the mean of those that there are, "relative" has none where all are dead;
-        "seeds" says how many seeds.
+        :func:`neurons_state` says under PGD of the neurons that the row stabilises, chosen by the vanilla model of its
+        seed; of a row without SNS, of the sensitive ones. Of several seeds each number is the mean of those that there
+        are, "relative" has none where all are dead; "seeds" says how many seeds.
     """
     found = {what: _of_seeds(folder, what) for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy")}
     found["sensitivity"] = _of_seeds(folder, "sensitivity", split="test", under="pgd")
@@ -198,9 +198,9 @@ def states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
         if any((row, seed) not in records for records in found.values()):
             continue
         entries = {what: records[row, seed] for what, records in found.items()}
-        fraction = entries["sensitivity"]["config"]["trained"].get("sns", {}).get("fraction", 0.1)
+        sns = entries["sensitivity"]["config"]["trained"].get("sns", {})
         sigma = {layer: torch.tensor(selection[vanilla]["result"]["sigma"][layer]) for layer in layers}
-        chosen = top_neurons(sigma, fraction=fraction)
+        chosen = choose_neurons(sigma, sns.get("neurons", "sensitive"), sns.get("fraction", 0.1), seed)
         before = found["sensitivity"][vanilla]["result"]
         state = {
             "clean": entries["accuracy"]["result"]["clean"],

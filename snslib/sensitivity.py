@@ -13,6 +13,8 @@ from snslib.data import Split, batches, to_float
 from snslib.hooks import on_output, record
 from snslib.modes import arranged, device_of, frozen, images_at_once
 
+CHOICES = ("sensitive", "least", "random")  # of choose_neurons
+
 
 def dual_pairs(
     model: nn.Module, split: Split, attack: Attack, batch_size: int | None = None
@@ -166,6 +168,31 @@ def top_neurons(
         return max(1, math.floor(Fraction(str(fraction)) * channels))  # exact: 0.29 of 100 are 29
 
     return {name: _top(value, count(len(value))) for name, value in sigma.items()}
+
+
+def choose_neurons(sigma: Mapping[str, Tensor], which: str, fraction: float, seed: int) -> dict[str, Tensor]:
+    """The sensitive neurons of each layer, or as many others to compare them with.
+
+    Args:
+        sigma: layer to sensitivities (C,).
+        which: one of CHOICES: "sensitive" is Eq. 2, "least" its opposite, "random" drawn by the seed.
+        fraction: share of each layer's neurons, in (0, 1]; floor(fraction * C), at least 1.
+        seed: of "random"; the same layers in the same order give the same neurons.
+
+    Returns:
+        Layer to int64 (K,).
+
+    Raises:
+        ValueError: another name in ``which``; a fraction out of range; sensitivities that are not finite.
+    """
+    checks.one_of("which", which, CHOICES)
+    generator = torch.Generator().manual_seed(seed)
+    scores = {
+        "sensitive": lambda value: value,
+        "least": lambda value: -value,
+        "random": lambda value: torch.rand(len(value), generator=generator),
+    }
+    return top_neurons({layer: scores[which](value) for layer, value in sigma.items()}, fraction=fraction)
 
 
 def important_neurons(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import torch
 
-from snslib import checks, datasets, losses, models, modes, objectives
+from snslib import checks, datasets, losses, models, modes, objectives, sensitivity
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Settings:
     step_size: Annotated[float | None, "of PGD and MI-FGSM; eps / 10 unless given, as in section 3.1"] = None
     steps: Annotated[int, "of PGD and MI-FGSM"] = 10
     fraction: Annotated[float, "share of each layer's neurons that count as sensitive"] = 0.1
+    neurons: Annotated[str, "which neurons SNS stabilises: sensitive, or as many least or random ones"] = "sensitive"
     pairs: Annotated[
         str, "where SNS takes x' from: fixed (made once on the vanilla model), epoch or step (from the current model)"
     ] = "fixed"
@@ -72,6 +73,7 @@ class Settings:
         if not datasets.is_folder(self.dataset):
             checks.one_of("dataset", self.dataset, (*datasets.NAMES, "folder:PATH"))
         checks.one_of("model", self.model, models.BUILDERS)
+        checks.one_of("neurons", self.neurons, sensitivity.CHOICES)
         checks.one_of("pairs", self.pairs, objectives.PAIRS)
         checks.one_of("reduction", self.reduction, losses.REDUCTIONS)
         checks.one_of("precision", self.precision, modes.PRECISIONS)

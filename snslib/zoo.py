@@ -19,7 +19,7 @@ from snslib.evaluation import correct
 from snslib.models import build_model
 from snslib.modes import images_at_once
 from snslib.objectives import ALP, EAT, PAT, SNS, Objective, Vanilla
-from snslib.sensitivity import adversarial_images, dual_pairs, neuron_activation, neuron_sensitivity, top_neurons
+from snslib.sensitivity import adversarial_images, choose_neurons, dual_pairs, neuron_activation, neuron_sensitivity
 from snslib.settings import Settings
 from snslib.training import History, Schedule, load_tensors, save_tensors, train
 
@@ -186,6 +186,8 @@ class Zoo:
             }
             if s.one_pass:  # no key where it is off, as in models that were published before it was there
                 recipe["sns"]["one_pass"] = True
+            if s.neurons != "sensitive":  # the same
+                recipe["sns"]["neurons"] = s.neurons
         return recipe
 
     def _sources(self) -> list["Zoo"]:
@@ -238,7 +240,7 @@ class Zoo:
             return {"pat": PAT, "alp": ALP}[defense](while_training)
         fixed = s.pairs == "fixed"
         return SNS(
-            omega=self.sensitive_neurons(self._fraction(defense)),
+            omega=self.stabilised_neurons(defense),
             lam=s.lam,
             adversarial=defense.endswith("adv"),
             reduction=s.reduction,
@@ -294,15 +296,11 @@ class Zoo:
             distributed.from_first(lambda: save_tensors(path, {"x_adv": made}, inputs))
         return distributed.from_first(lambda: load_tensors(path)[0]["x_adv"]).to(self.device)
 
-    def sensitive_neurons(self, fraction: float | None = None) -> dict[str, Tensor]:
-        """Omega_l of the stabilised layers (Eq. 2), of the vanilla model on training images.
-
-        Args:
-            fraction: share of each layer's neurons; None takes the settings'.
-        """
+    def stabilised_neurons(self, defense: str = "sns_sen_adv") -> dict[str, Tensor]:
+        """Omega_l of the stabilised layers (Eq. 2), of the vanilla model on training images."""
         sigma = self.sensitivity("vanilla", split="train")["result"]["sigma"]
-        chosen = {layer: torch.tensor(sigma[layer]) for layer in self.stabilised_layers}
-        return top_neurons(chosen, fraction=fraction or self.settings.fraction)
+        of_layers = {layer: torch.tensor(sigma[layer]) for layer in self.stabilised_layers}
+        return choose_neurons(of_layers, self.settings.neurons, self._fraction(defense), self.settings.seed)
 
     # --- records ---
 

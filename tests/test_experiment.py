@@ -67,7 +67,7 @@ def test_precision_is_that_of_training_and_of_its_attacks_only(
     recipes = []
     for precision in PRECISIONS:
         with_precision = Experiment(replace(TINY, precision=precision, pairs="step"), experiment.folder)
-        monkeypatch.setattr(with_precision, "sensitive_neurons", lambda fraction: {})
+        monkeypatch.setattr(with_precision, "stabilised_neurons", lambda defense: {})
         assert with_precision.attacks["pgd"] == "float32"  # of what is measured
         for defense in ("pat", "sns_sen_adv"):
             assert with_precision._schedule(defense).precision == precision
@@ -86,9 +86,18 @@ def test_the_bottom_of_an_sns_model_is_the_vanilla_one(experiment: Experiment) -
 def test_sensitive_neurons_are_the_top_of_the_training_record(experiment: Experiment) -> None:
     sigma = experiment.sensitivity("vanilla", split="train")["result"]["sigma"]
     expected = top_neurons({"conv9": torch.tensor(sigma["conv9"])}, fraction=TINY.fraction)
-    omega = experiment.sensitive_neurons()
+    omega = experiment.stabilised_neurons()
     assert list(omega) == [f"conv{number}" for number in range(8, 14)]
     assert omega["conv9"].tolist() == expected["conv9"].tolist()
+
+
+def test_other_neurons_make_another_model(experiment: Experiment) -> None:
+    other = Experiment(replace(TINY, neurons="least"), experiment.folder)
+    sigma = torch.tensor(experiment.sensitivity("vanilla", split="train")["result"]["sigma"]["conv9"])
+    chosen, sensitive = (each.stabilised_neurons()["conv9"].tolist() for each in (other, experiment))
+    assert sigma[chosen].max() <= sigma[sensitive].min()
+    assert other.model_path("sns_sen_adv") != experiment.model_path("sns_sen_adv")
+    assert other.model_path("pat") == experiment.model_path("pat")
 
 
 def test_fixed_pairs_are_the_attack_on_the_vanilla_model(experiment: Experiment) -> None:

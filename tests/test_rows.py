@@ -91,8 +91,8 @@ AFTER = {
 }
 
 
-def stabilised(root: Path, row: str, fixed: float, sensitivity: dict[str, Any]) -> None:
-    trained = {"sns": {"fraction": 0.5, "layers": ["conv8", "conv9"]}}
+def stabilised(root: Path, row: str, fixed: float, sensitivity: dict[str, Any], **chosen: str) -> None:
+    trained = {"sns": {"fraction": 0.5, "layers": ["conv8", "conv9"], **chosen}}
     put(root, row, "accuracy", RESULT)
     put(root, row, "accuracy-on-fixed", fixed)
     put(root, row, "strong-accuracy", 0.0625, steps=100, restarts=5)
@@ -130,6 +130,15 @@ def test_each_seed_has_sensitive_neurons_of_its_own_and_the_table_shows_the_mean
     assert state["output"] == pytest.approx(((4 / 10 + 0.5 / 2) / 2 + (18 / 2 + 9 / 1) / 2) / 2)
     line = rows.loophole_table({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data
     assert "| SNS, 2 seeds | 90.00 | 50.00 |" in line
+
+
+def test_a_row_that_stabilises_other_neurons_is_looked_at_for_those(results: Path) -> None:
+    """The least sensitive of AFTER are 0 and 2 of conv8 and 1 of conv9, which put out 9 each."""
+    put(results, "vanilla", "sensitivity", SELECTED, split="train", under="pgd")
+    put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
+    stabilised(results, "sns", 0.75, AFTER, neurons="least")
+    state = rows.states(FOLDER, ["sns"])["sns"]
+    assert (state["dead"], state["output"]) == (0.0, (18 / 2 + 9 / 1) / 2)
 
 
 def test_where_all_chosen_neurons_are_dead_no_ratio_to_their_output_is_made_up(results: Path) -> None:

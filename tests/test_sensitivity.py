@@ -12,7 +12,14 @@ from torch import Tensor, nn
 
 from snslib.attacks import pgd
 from snslib.data import Split, to_float
-from snslib.sensitivity import dual_pairs, important_neurons, neuron_activation, neuron_sensitivity, top_neurons
+from snslib.sensitivity import (
+    choose_neurons,
+    dual_pairs,
+    important_neurons,
+    neuron_activation,
+    neuron_sensitivity,
+    top_neurons,
+)
 
 Pairs = list[tuple[Tensor, Tensor]]
 
@@ -260,6 +267,19 @@ def test_top_neurons_by_hand() -> None:
     assert {layer: neurons.tolist() for layer, neurons in omega.items()} == {"a": [1, 3, 2], "b": [0, 1]}
     assert all(neurons.dtype == torch.int64 for neurons in omega.values())
     assert top_neurons(sigma, fraction=0.5)["a"].tolist() == [1, 3]
+
+
+def test_neurons_to_compare_the_sensitive_ones_with() -> None:
+    sigma = {"a": torch.tensor([0.3, 2.0, 0.1, 1.0]), "b": torch.arange(1000.0)}
+    assert choose_neurons(sigma, "sensitive", 0.5, seed=0)["a"].tolist() == [1, 3]
+    assert choose_neurons(sigma, "least", 0.5, seed=0)["a"].tolist() == [2, 0]
+    drawn = choose_neurons(sigma, "random", 0.1, seed=0)["b"].tolist()
+    assert len(set(drawn)) == 100
+    assert 350 < sum(drawn) / 100 < 650  # the mean of all is 499.5, its error 29
+    assert drawn == choose_neurons(sigma, "random", 0.1, seed=0)["b"].tolist()
+    assert drawn != choose_neurons(sigma, "random", 0.1, seed=1)["b"].tolist()
+    with pytest.raises(ValueError, match="which: expected one of sensitive, least, random, got 'most'"):
+        choose_neurons(sigma, "most", 0.5, seed=0)
 
 
 def test_top_neurons_ties_go_to_the_lower_index() -> None:
