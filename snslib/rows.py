@@ -61,7 +61,7 @@ def attacked(folder: str, row: str) -> dict[str, float]:
 
 
 def under_pgd(folder: str, rows: Mapping[str, str]) -> dict[str, tuple[float | None, float | None, float | None]]:
-    """Accuracy under PGD: the paper's (Table 1), the recorded one, and that under the stronger PGD.
+    """Accuracy under PGD: the paper's (Table 1), the recorded one, and that under the stronger PGD, as means of seeds.
 
     Args:
         folder: such as "cifar10/vgg16-w0.25".
@@ -70,13 +70,13 @@ def under_pgd(folder: str, rows: Mapping[str, str]) -> dict[str, tuple[float | N
     Returns:
         Label to the three shares, None where there is none; rows that have none are left out.
     """
-    printed, ours = paper.table1(), published.records(folder, "accuracy")
-    strong = published.records(folder, "strong-accuracy")
+    printed, ours = paper.table1(), published.by_seed(folder, "accuracy")
+    strong = published.by_seed(folder, "strong-accuracy")
     shares = {
         label: (
             printed[row]["pgd"] / 100 if row in printed else None,
-            ours[row]["result"]["pgd"] if row in ours else None,
-            strong[row]["result"] if row in strong else None,
+            share_of(ours[row], itemgetter("pgd")).mean if row in ours else None,
+            share_of(strong[row], float).mean if row in strong else None,
         )
         for row, label in rows.items()
     }

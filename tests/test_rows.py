@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from snslib import published, reproduction, rows
+from snslib import paper, published, reproduction, rows
 from snslib.training import save_tensors
 
 FOLDER = "data/net"
@@ -193,3 +193,11 @@ def test_what_a_row_adds_to_its_control_has_the_interval_of_a_difference(results
     assert sns[3].startswith("+0.0 (-")
     assert sns[5] == f"+0.0 ({-100 * wilson[0.0][1]:+.1f} to {100 * wilson[0.0][1]:+.1f})"
     assert another[:2] == ["another", "not run"]
+
+
+def test_the_figure_beside_the_paper_shows_the_mean_of_the_seeds(results: Path) -> None:
+    put(results, "pat", "accuracy", RESULT | {"pgd": 0.25}, n=1000)
+    put(results, "pat-seed1", "accuracy", RESULT | {"pgd": 0.75}, n=1000)
+    put(results, "online", "strong-accuracy", 0.125, n=1000, steps=100, restarts=5)
+    shares = rows.under_pgd(FOLDER, {"pat": "PAT", "online": "Online", "other": "Other"})
+    assert shares == {"PAT": (paper.table1()["pat"]["pgd"] / 100, 0.5, None), "Online": (None, None, 0.125)}
