@@ -256,29 +256,30 @@ def difference_table(pairs: Mapping[str, tuple[str, str]], folder: str, caption:
     """How many points of accuracy a row has more than another, with the 95% interval of :func:`shares.difference`.
 
     Args:
-        pairs: label to the published row and the one that is taken from it; what is missing is shown as not run.
+        pairs: label to the published row and the one that is taken from it; what is missing is shown as a dash.
         folder: such as "cifar10/vgg16-w0.25".
         caption, name: as in :func:`snslib.report.markdown_table`.
     """
-    strong = published.by_seed(folder, "strong-accuracy")
+    ours, strong = (published.by_seed(folder, what) for what in ("accuracy", "strong-accuracy"))
     columns: dict[str, tuple[dict[str, list[dict[str, Any]]], Callable[[Any], float]]] = {
-        "clean": (published.by_seed(folder, "accuracy"), itemgetter("clean")),
+        "clean": (ours, itemgetter("clean")),
         "fixed x'": (published.by_seed(folder, "accuracy-on-fixed"), float),
-        "PGD": (published.by_seed(folder, "accuracy"), itemgetter("pgd")),
+        "PGD": (ours, itemgetter("pgd")),
         strong_name({row: entries[0] for row, entries in strong.items()}): (strong, float),
+        "AutoAttack": (published.by_seed(folder, "autoattack"), itemgetter("accuracy")),
     }
     lines = []
     for label, (row, other) in pairs.items():
-        if any(each not in of_rows for of_rows, _ in columns.values() for each in (row, other)):
-            lines.append([label, "not run", *[""] * len(columns)])
-            continue
         cells = []
         for of_rows, value in columns.values():
+            if row not in of_rows or other not in of_rows:
+                cells.append("–")
+                continue
             a, b = share_of(of_rows[row], value), share_of(of_rows[other], value)
             low, high = difference(a, b)
             cells.append(f"{100 * (a.mean - b.mean):+z.1f} ({100 * low:+z.1f} to {100 * high:+z.1f})")
-        lines.append([label, f"{len(of_rows[row])} and {len(of_rows[other])}", *cells])
-    return markdown_table(["", "seeds", *columns], lines, caption, name, "lr" + "r" * len(columns))
+        lines.append([with_seeds(label, len(ours.get(row, ()))), *cells])
+    return markdown_table(["", *columns], lines, caption, name)
 
 
 STATISTICS = {"kept": "both, as trained", "clean": "clean images", "fixed": "fixed x'"}  # whose BatchNorm is given

@@ -184,15 +184,16 @@ def test_what_a_row_adds_to_its_control_has_the_interval_of_a_difference(results
     pairs = {"SNS": ("sns", "control"), "another": ("sns", "lonely")}
     table = rows.difference_table(pairs, FOLDER, "Caption.", "tbl-6").data
     header, _, sns, another = [cells(line) for line in table.splitlines() if line.startswith("|")]
-    assert header == ["", "seeds", "clean", "fixed x'", "PGD", "PGD-100 × 5"]
-    assert sns[:2] == ["SNS", "1 and 1"]
+    assert header == ["", "clean", "fixed x'", "PGD", "PGD-100 × 5", "AutoAttack"]
+    assert sns[0] == "SNS"
     wilson = {share: binomtest(round(1000 * share), 1000).proportion_ci(method="wilson") for share in (0.9, 0.8, 0.0)}
     low = 0.1 - ((0.9 - wilson[0.9][0]) ** 2 + (wilson[0.8][1] - 0.8) ** 2) ** 0.5
     high = 0.1 + ((wilson[0.9][1] - 0.9) ** 2 + (0.8 - wilson[0.8][0]) ** 2) ** 0.5
-    assert sns[2] == f"+10.0 ({100 * low:+.1f} to {100 * high:+.1f})"
-    assert sns[3].startswith("+0.0 (-")
-    assert sns[5] == f"+0.0 ({-100 * wilson[0.0][1]:+.1f} to {100 * wilson[0.0][1]:+.1f})"
-    assert another[:2] == ["another", "not run"]
+    assert sns[1] == f"+10.0 ({100 * low:+.1f} to {100 * high:+.1f})"
+    assert sns[2].startswith("+0.0 (-")
+    assert sns[4] == f"+0.0 ({-100 * wilson[0.0][1]:+.1f} to {100 * wilson[0.0][1]:+.1f})"
+    assert sns[5] == "–"
+    assert [cell == "–" for cell in another] == [False, False, True, False, False, True]
 
 
 def test_the_figure_beside_the_paper_shows_the_mean_of_the_seeds(results: Path) -> None:
