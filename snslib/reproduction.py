@@ -177,13 +177,24 @@ def reproduce(
                 return
             step()
         seconds.append(time.perf_counter() - began - spent)
-    transfer_between_rows(base, folder, progress)
+    measure_between_rows(base, folder, progress)
 
 
-def transfer_between_rows(base: Settings, folder: Path | None, progress: Callable[[str], None]) -> None:
-    """Publish how the examples of each row of TABLE do on each other, as soon as all are published."""
+def measure_between_rows(base: Settings, folder: Path | None, progress: Callable[[str], None]) -> None:
+    """Publish what takes the models of several rows, as soon as these are published.
+
+    That is the checks of the vanilla network, on which PAT's examples are tried, and how the examples of each row of
+    TABLE do on each other.
+    """
     path = published.RESULTS / folder_of(base)
-    if base.seed == 0 and all((path / f"{name}.safetensors").exists() for name in TABLE):
+
+    def all_there(rows: Collection[str]) -> bool:
+        return base.seed == 0 and all((path / f"{name}.safetensors").exists() for name in rows)
+
+    if all_there(("vanilla", "pat")):
+        checked = Scrutiny(base, folder, progress).sanity_checks("vanilla", "pat", N_SCRUTINY)
+        published.publish_record(path / "vanilla.json", "vanilla", checked)
+    if all_there(TABLE):
         progress("attacking every row, and judging every other on what comes out")
         zoos = {name: (Scrutiny(row.settings(base), folder, progress), row.defense) for name, row in TABLE.items()}
         entry = Scrutiny(base, folder, progress).transfer_matrix(zoos, N_SCRUTINY)
@@ -231,7 +242,7 @@ def _measurements(of_row: Scrutiny, name: str) -> list[Callable[[], dict[str, An
             *(partial(of_row.suppression, which, n=N_SUPPRESSION) for which in ("sensitive", "least", "random")),
             lambda: of_row.regions(of_row.region_layer),
         ]
-    if name != "vanilla":
+    if name != "vanilla":  # whose checks need another row, see measure_between_rows
         everything.append(lambda: of_row.sanity_checks(defense, "vanilla", N_SCRUTINY))
     if name in ("vanilla", "pat"):  # which the figures of section 3 and the supplement compare
         others = [attack for attack in of_row.attacks if attack != "pgd"]

@@ -252,34 +252,58 @@ def loophole_table(rows: Mapping[str, str], folder: str, caption: str, name: str
     return markdown_table(header, lines, caption, name)
 
 
-def difference_table(pairs: Mapping[str, tuple[str, str]], folder: str, caption: str, name: str) -> Markdown:
-    """How many points of accuracy a row has more than another, with the 95% interval of :func:`shares.difference`.
+def differences(folder: str, row: str, other: str) -> dict[str, tuple[float, float, float] | None]:
+    """How many points of accuracy a row has more than another.
 
     Args:
-        pairs: label to the published row and the one that is taken from it; what is missing is shown as a dash.
         folder: such as "cifar10/vgg16-w0.25".
-        caption, name: as in :func:`snslib.report.markdown_table`.
+        row: published row.
+        other: the row that is taken from it, such as its control.
+
+    Returns:
+        Column to the difference and the ends of its 95% interval (:func:`shares.difference`), all in points; None
+        where either row was not run.
     """
     ours, strong = (published.by_seed(folder, what) for what in ("accuracy", "strong-accuracy"))
     columns: dict[str, tuple[dict[str, list[dict[str, Any]]], Callable[[Any], float]]] = {
         "clean": (ours, itemgetter("clean")),
         "fixed x'": (published.by_seed(folder, "accuracy-on-fixed"), float),
         "PGD": (ours, itemgetter("pgd")),
-        strong_name({row: entries[0] for row, entries in strong.items()}): (strong, float),
+        strong_name({name: entries[0] for name, entries in strong.items()}): (strong, float),
         "AutoAttack": (published.by_seed(folder, "autoattack"), itemgetter("accuracy")),
     }
-    lines = []
-    for label, (row, other) in pairs.items():
-        cells = []
-        for of_rows, value in columns.values():
-            if row not in of_rows or other not in of_rows:
-                cells.append("–")
-                continue
+    found: dict[str, tuple[float, float, float] | None] = {}
+    for column, (of_rows, value) in columns.items():
+        if row in of_rows and other in of_rows:
             a, b = share_of(of_rows[row], value), share_of(of_rows[other], value)
             low, high = difference(a, b)
-            cells.append(f"{100 * (a.mean - b.mean):+z.1f} ({100 * low:+z.1f} to {100 * high:+z.1f})")
-        lines.append([with_seeds(label, len(ours.get(row, ()))), *cells])
-    return markdown_table(["", *columns], lines, caption, name)
+            found[column] = (100 * (a.mean - b.mean), 100 * low, 100 * high)
+        else:
+            found[column] = None
+    return found
+
+
+def in_points(found: tuple[float, float, float] | None) -> str:
+    """One of :func:`differences` as the tables have it: "+3.1 (+1.6 to +4.6)", or a dash for what was not run."""
+    return "–" if found is None else "{:+z.1f} ({:+z.1f} to {:+z.1f})".format(*found)
+
+
+def difference_table(pairs: Mapping[str, tuple[str, str]], folder: str, caption: str, name: str) -> Markdown:
+    """:func:`differences` of some rows and what each is set against.
+
+    Args:
+        pairs: label to the published row and the one that is taken from it; what is missing is shown as a dash.
+        folder: such as "cifar10/vgg16-w0.25".
+        caption, name: as in :func:`snslib.report.markdown_table`.
+    """
+    seeds = {row: len(entries) for row, entries in published.by_seed(folder, "accuracy").items()}
+    of_pairs = {label: differences(folder, row, other) for label, (row, other) in pairs.items()}
+    lines = [
+        [with_seeds(label, seeds.get(pairs[label][0], 0)), *map(in_points, of_pair.values())]
+        for label, of_pair in of_pairs.items()
+    ]
+    header = ["", *next(iter(of_pairs.values()))]
+    return markdown_table(header, lines, caption, name)
 
 
 STATISTICS = {"kept": "both, as trained", "clean": "clean images", "fixed": "fixed x'"}  # whose BatchNorm is given

@@ -296,7 +296,7 @@ class Zoo:
             distributed.from_first(lambda: save_tensors(path, {"x_adv": made}, inputs))
         return distributed.from_first(lambda: load_tensors(path)[0]["x_adv"]).to(self.device)
 
-    def stabilised_neurons(self, defense: str = "sns_sen_adv") -> dict[str, Tensor]:
+    def stabilised_neurons(self, defense: str) -> dict[str, Tensor]:
         """Omega_l of the stabilised layers (Eq. 2), of the vanilla model on training images."""
         sigma = self.sensitivity("vanilla", split="train")["result"]["sigma"]
         of_layers = {layer: torch.tensor(sigma[layer]) for layer in self.stabilised_layers}

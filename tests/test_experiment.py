@@ -86,7 +86,7 @@ def test_the_bottom_of_an_sns_model_is_the_vanilla_one(experiment: Experiment) -
 def test_sensitive_neurons_are_the_top_of_the_training_record(experiment: Experiment) -> None:
     sigma = experiment.sensitivity("vanilla", split="train")["result"]["sigma"]
     expected = top_neurons({"conv9": torch.tensor(sigma["conv9"])}, fraction=TINY.fraction)
-    omega = experiment.stabilised_neurons()
+    omega = experiment.stabilised_neurons("sns_sen_adv")
     assert list(omega) == [f"conv{number}" for number in range(8, 14)]
     assert omega["conv9"].tolist() == expected["conv9"].tolist()
 
@@ -94,7 +94,7 @@ def test_sensitive_neurons_are_the_top_of_the_training_record(experiment: Experi
 def test_other_neurons_make_another_model(experiment: Experiment) -> None:
     other = Experiment(replace(TINY, neurons="least"), experiment.folder)
     sigma = torch.tensor(experiment.sensitivity("vanilla", split="train")["result"]["sigma"]["conv9"])
-    chosen, sensitive = (each.stabilised_neurons()["conv9"].tolist() for each in (other, experiment))
+    chosen, sensitive = (each.stabilised_neurons("sns_sen_adv")["conv9"].tolist() for each in (other, experiment))
     assert sigma[chosen].max() <= sigma[sensitive].min()
     assert other.model_path("sns_sen_adv") != experiment.model_path("sns_sen_adv")
     assert other.model_path("pat") == experiment.model_path("pat")

@@ -18,7 +18,7 @@ from snslib.training import load_tensors, save_tensors
 from snslib.zoo import DEFENSES
 
 FOLDER = "digits/vgg16-w0.0625"
-SOME = ["vanilla", "sns_sen_adv", "control_adv_online"]
+SOME = ["vanilla", "pat", "sns_sen_adv", "control_adv_online"]
 SKETCH = "fig3b_fc"
 SCRUTINY = ("pgd-accuracy", "targeted-pgd", "autoattack", "loss-surface")
 
@@ -58,13 +58,16 @@ def test_every_row_has_its_model_and_its_measurements(results: Path) -> None:
     for what in SCRUTINY:
         assert set(published.records(FOLDER, what)) == set(SOME)
     assert published.records(FOLDER, "autoattack")["vanilla"]["config"]["n"] == 4
-    for what in ("sanity-checks", "accuracy-by-statistics"):
-        assert set(published.records(FOLDER, what)) == set(SOME) - {"vanilla"}
+    assert set(published.records(FOLDER, "accuracy-by-statistics")) == set(SOME) - {"vanilla"}
+    checked = published.records(FOLDER, "sanity-checks")
+    assert {row: entry["config"]["source"]["defense"] for row, entry in checked.items()} == {
+        row: "pat" if row == "vanilla" else "vanilla" for row in SOME
+    }
     assert set(published.records(FOLDER, "sensitivity", split="train")) == {"vanilla"}
     assert set(published.records(FOLDER, "targeted-neurons")) == {"vanilla"}
     assert published.records(FOLDER, "suppression")["vanilla"]["config"]["n"] == 5
     for under in ("step_ll", "mi_fgsm", "fgsm", "fog-1", "jpeg_compression-5"):
-        assert set(published.records(FOLDER, "sensitivity", under=under)) == {"vanilla"}
+        assert set(published.records(FOLDER, "sensitivity", under=under)) == {"vanilla", "pat"}
     assert published.records(FOLDER, "strong-accuracy")["vanilla"]["config"]["n"] == 10
     assert published.records("digits/vgg16-w1", "accuracy") == {}
 
@@ -82,7 +85,7 @@ def test_of_a_further_seed_only_what_shows_the_play_of_chance_is_measured(
 
 
 def test_a_question_that_several_records_answer_is_refused(results: Path) -> None:
-    with pytest.raises(ValueError, match=r"vanilla\.json has several records of sensitivity that differ in .*under"):
+    with pytest.raises(ValueError, match=r"pat\.json has several records of sensitivity that differ in .*under"):
         published.records(FOLDER, "sensitivity", split="test")
 
 
