@@ -8,7 +8,7 @@ from torch import Tensor
 
 from snslib import checks, kernels
 
-REDUCTIONS = ("mean", "space_mean", "sum", "relative")
+REDUCTIONS = ("mean", "space_mean", "sum", "relative", "image_relative")
 
 
 def sns_loss(
@@ -26,9 +26,10 @@ def sns_loss(
         omega: layer to the sensitive neurons, int64 (K,); the layers summed over.
         reduction: how the norm of Eq. 9 is read. "sum" is the literal L1 norm, summed over positions and neurons;
             "space_mean" averages over positions, so that layers of different sizes weigh alike; "mean" averages over
-            positions and neurons, so that neither size nor number of the chosen neurons matters. "relative" is no
-            reading but our remedy: each neuron's difference is divided by its :func:`deviation`, and these ratios in
-            [0, 1] are averaged over neurons. All sum over layers.
+            positions and neurons, so that neither size nor number of the chosen neurons matters. "relative" and
+            "image_relative" are no readings but remedies of ours: each neuron's difference is divided by its
+            :func:`deviation`, over images and positions or over images alone, and these ratios in [0, 1] are averaged
+            over neurons. All sum over layers.
 
     Returns:
         A scalar >= 0.
@@ -52,8 +53,9 @@ def sns_loss(
         checks.channels("omega", layer, neurons, a.shape[1])
         neurons = neurons.to(a.device)
         distances = kernels.channel_l1(a, b, neurons)
-        if reduction == "relative":
-            terms.append((distances / deviation(a, b, neurons).clamp_min(torch.finfo(distances.dtype).tiny)).mean())
+        if reduction in ("relative", "image_relative"):
+            varied = deviation(a, b, neurons, by_position=reduction == "image_relative")
+            terms.append((distances / varied.clamp_min(torch.finfo(distances.dtype).tiny)).mean())
             continue
         positions = a[0, 0].numel()
         divisor = {"sum": 1, "space_mean": positions, "mean": positions * len(neurons)}[reduction]
@@ -61,7 +63,7 @@ def sns_loss(
     return torch.stack(terms).sum()
 
 
-def deviation(a: Tensor, b: Tensor, neurons: Tensor) -> Tensor:
+def deviation(a: Tensor, b: Tensor, neurons: Tensor, by_position: bool = False) -> Tensor:
     """How much some neurons' outputs vary at all: the summed distances of a and of b from the mean of both.
 
     The summed distance of a from b is at most this. Their ratio stays the same when a neuron's output is scaled or
@@ -71,13 +73,15 @@ def deviation(a: Tensor, b: Tensor, neurons: Tensor) -> Tensor:
     Args:
         a, b: (N, C, ...), of one shape.
         neurons: int64 (K,).
+        by_position: take the mean at each position by itself, so that what counts is how the output varies from image
+            to image, and no pattern that is the same for every image does.
 
     Returns:
         (K,), float32, or float64 for float64.
     """
-    both = torch.stack([side[:, neurons].transpose(0, 1).flatten(1) for side in (a, b)], 1).flatten(1)
+    both = torch.cat([side[:, neurons].flatten(2) if side.ndim > 2 else side[:, neurons, None] for side in (a, b)])
     both = both.to(torch.promote_types(both.dtype, torch.float32))
-    return (both - both.mean(1, keepdim=True)).abs().sum(1)
+    return (both - both.mean(0 if by_position else (0, 2), keepdim=True)).abs().sum((0, 2))
 
 
 def adversarial_loss(logits: Tensor, logits_adv: Tensor, y: Tensor) -> Tensor:

@@ -68,11 +68,24 @@ TABLE = {  # the rows of Table 1, and what they have to be set against
         train_all=False,
     ),
 }
-REMEDIES = {  # not the paper's: an SNS loss that switching neurons off does not lower
+REMEDIES = {  # not the paper's: SNS losses that switching neurons off does not lower, nor, the second, blinding them
     "relative_cls": _row("sns_sen_cls", "Eq. 10 with the relative loss", ", relative", reduction="relative"),
     "relative_adv": _row("sns_sen_adv", "Algorithm 1 with the relative loss", ", relative", reduction="relative"),
     "relative_adv_online": _row(
         "sns_sen_adv", "the online row with the relative loss", ", online, relative", online=True, reduction="relative"
+    ),
+    "image_relative_cls": _row(
+        "sns_sen_cls", "Eq. 10, relative over images", ", image-relative", reduction="image_relative"
+    ),
+    "image_relative_adv": _row(
+        "sns_sen_adv", "Algorithm 1, relative over images", ", image-relative", reduction="image_relative"
+    ),
+    "image_relative_adv_online": _row(
+        "sns_sen_adv",
+        "the online row, relative over images",
+        ", online, image-relative",
+        online=True,
+        reduction="image_relative",
     ),
 }
 OTHER_NEURONS = {  # the online row on neurons that are not the sensitive ones: whether it matters which they are
@@ -227,6 +240,7 @@ def _measurements(of_row: Scrutiny, name: str) -> list[Callable[[], dict[str, An
         lambda: of_row.accuracy_on_fixed(defense),
         lambda: of_row.strong_accuracy(defense, **STRONG),
         lambda: of_row.sensitivity(defense),
+        lambda: of_row.variance(defense, N_SCRUTINY),
     ]
     if name == "vanilla":  # whose sensitive neurons every row of the seed is looked at for
         everything.append(lambda: of_row.sensitivity(defense, split="train"))

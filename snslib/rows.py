@@ -182,12 +182,14 @@ def states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
     Returns:
         Row to accuracy "clean", on "fixed" x', under "pgd" and under the "strong" PGD, and to what
         :func:`neurons_state` says under PGD of the neurons that the row stabilises, chosen by the vanilla model of its
-        seed; of a row without SNS, of the sensitive ones. Of several seeds each number is the mean of those that there
-        are, "relative" has none where all are dead; "seeds" says how many seeds.
+        seed; of a row without SNS, of the sensitive ones; and to "seeing", :func:`share_over_images` of the same. Of
+        several seeds each number is the mean of those that there are; "relative" and "seeing" have none where all are
+        dead, the latter also where it was not measured. "seeds" says how many seeds.
     """
     found = {what: _of_seeds(folder, what) for what in ("accuracy", "accuracy-on-fixed", "strong-accuracy")}
     found["sensitivity"] = _of_seeds(folder, "sensitivity", split="test", under="pgd")
     selection = _of_seeds(folder, "sensitivity", split="train")
+    varied = _of_seeds(folder, "variance")
     of_training = [entry["config"]["trained"] for entry in found["sensitivity"].values()]
     layers = next((trained["sns"]["layers"] for trained in of_training if "sns" in trained), None)
     of_rows: dict[str, list[dict[str, float]]] = {}
@@ -208,6 +210,7 @@ def states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
             "pgd": entries["accuracy"]["result"]["pgd"],
             "strong": entries["strong-accuracy"]["result"],
             **neurons_state(entries["sensitivity"]["result"], before, chosen),
+            "seeing": share_over_images(varied[row, seed]["result"], chosen) if (row, seed) in varied else math.nan,
         }
         of_rows.setdefault(row, []).append(state)
     return {
@@ -241,14 +244,15 @@ def loophole_table(rows: Mapping[str, str], folder: str, caption: str, name: str
     for row, label in rows.items():
         state = of_rows.get(row)
         if state is None:
-            lines.append([label, "not run", *[""] * 7])
+            lines.append([label, "not run", *[""] * 8])
             continue
         shares = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead"))
-        others = (100 * state["output"], state["sigma"], state["relative"])  # which may be small and not 0
+        # which may be small and not 0
+        others = (100 * state["output"], 100 * state["seeing"], state["sigma"], state["relative"])
         cells = (*shares, *("–" if math.isnan(value) else f"{value:.3g}" for value in others))
         lines.append([with_seeds(label, int(state["seeds"])), *cells])
     strong_column = strong_name(published.records(folder, "strong-accuracy"))
-    header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "sensitivity", "relative"]
+    header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "seeing", "sensitivity", "relative"]
     return markdown_table(header, lines, caption, name)
 
 
@@ -371,3 +375,23 @@ def neurons_state(
         "sigma": fmean(values.mean().item() for values in sigma.values()),
         "relative": _mean(relative),
     }
+
+
+def share_over_images(
+    measured: Mapping[str, Mapping[str, Sequence[float]]], omega: Mapping[str, torch.Tensor]
+) -> float:
+    """How much of what some neurons vary by is from image to image, and not the same pattern for every image.
+
+    Args:
+        measured: the result of a record of variance.
+        omega: layer to the neurons looked at.
+
+    Returns:
+        The variance over images as a share of the whole, summed over the neurons of a layer, in the mean over layers
+        in which any of them varies; NaN where none does.
+    """
+    over_images, over_all = (
+        {layer: torch.tensor(measured[name][layer])[neurons].sum().item() for layer, neurons in omega.items()}
+        for name in ("over_images", "over_all")
+    )
+    return _mean([over_images[layer] / over_all[layer] for layer in omega if over_all[layer] > 0])

@@ -9,8 +9,8 @@ from snslib import cache, scrutiny
 from snslib.data import Split, to_float
 from snslib.evaluation import accuracy
 from snslib.experiment import Experiment
-from snslib.sensitivity import dual_pairs
-from snslib.zoo import Zoo
+from snslib.sensitivity import dual_pairs, neuron_variance
+from snslib.zoo import Zoo, as_lists
 
 N_STATISTICS = 2000  # training images whose statistics BatchNorm is given
 
@@ -133,6 +133,19 @@ class Scrutiny(Experiment):
 
         inputs = {"n": len(images), "estimated": len(estimated), "source": self._recipe("vanilla")}
         return self._scrutinise("accuracy-by-statistics", defense, inputs, compute)
+
+    def variance(self, defense: str, n: int | None = None) -> dict[str, Any]:
+        """How much each neuron varies from image to image, see :func:`snslib.sensitivity.neuron_variance`.
+
+        Result: "over_images" and "over_all", layer to one variance per neuron, of the convolutional layers and fc.
+        """
+        images = self.first(n)
+
+        def compute() -> dict[str, Any]:
+            found = neuron_variance(self.model(defense), self._inputs(images), [*self.conv_layers, "fc"])
+            return dict(zip(("over_images", "over_all"), map(as_lists, found), strict=True))
+
+        return self._scrutinise("variance", defense, {"n": len(images)}, compute)
 
     def loss_surface(self, defense: str, points: int = 21, n: int = 20) -> dict[str, Any]:
         """The loss around the images, averaged over them.

@@ -85,7 +85,7 @@ def neuron_sensitivity(
     sigma = _mean_over_images(model, inputs, layers, lambda output: kernels.channel_l1(*output.chunk(2)))  # Eq. 1
     if not sigma:
         raise ValueError("pairs: got none; a dual pair set is an iterable of batches (x, x')")
-    return sigma
+    return {name: values.float() for name, values in sigma.items()}
 
 
 def neuron_activation(model: nn.Module, images: Iterable[Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
@@ -94,16 +94,44 @@ def neuron_activation(model: nn.Module, images: Iterable[Tensor], layers: Sequen
     The scale on which to see Eq. 1: a neuron that puts out little cannot vary much, and one that puts out nothing for
     any image is dead. Arguments, result and errors as in :func:`neuron_sensitivity`, with batches x for pairs.
     """
-
-    def counted() -> Iterator[tuple[Tensor, int]]:
-        for x in images:
-            checks.images("images", x)
-            yield x, len(x)
-
-    scale = _mean_over_images(model, counted(), layers, lambda o: kernels.channel_l1(o, torch.zeros_like(o)))
+    scale = _mean_over_images(model, _counted(images), layers, lambda o: kernels.channel_l1(o, torch.zeros_like(o)))
     if not scale:
         raise ValueError("images: got none; expected batches of float images (B, C, H, W)")
-    return scale
+    return {name: values.float() for name, values in scale.items()}
+
+
+def neuron_variance(
+    model: nn.Module, images: Iterable[Tensor], layers: Sequence[str]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """How much each neuron's output varies: from image to image at a position, and over all images and positions.
+
+    A neuron can vary without telling images apart: padding lets it know where in the image it is, and it may put out
+    the same pattern for all of them. Then it has none of the former. Arguments and errors as in
+    :func:`neuron_activation`.
+
+    Returns:
+        Two variances of each neuron, layer to float32 (C,) on the CPU. The first is the variance over images, averaged
+        over positions; the second, of images and positions together, is as large or larger.
+    """
+
+    def moments(output: Tensor) -> Tensor:
+        values = (output.flatten(2) if output.ndim > 2 else output[..., None]).double()
+        return torch.stack([values.sum(0), values.square().sum(0)])
+
+    found = _mean_over_images(model, _counted(images), layers, moments)
+    if not found:
+        raise ValueError("images: got none; expected batches of float images (B, C, H, W)")
+    over_images = {name: (square - mean**2).mean(1) for name, (mean, square) in found.items()}
+    over_all = {name: square.mean(1) - mean.mean(1) ** 2 for name, (mean, square) in found.items()}
+    # rounding leaves a little below 0 of a neuron that does not vary
+    first, second = ({name: v.clamp_min(0).float() for name, v in of.items()} for of in (over_images, over_all))
+    return first, second
+
+
+def _counted(images: Iterable[Tensor]) -> Iterator[tuple[Tensor, int]]:
+    for x in images:
+        checks.images("images", x)
+        yield x, len(x)
 
 
 def _mean_over_images(
@@ -112,7 +140,10 @@ def _mean_over_images(
     layers: Sequence[str],
     statistic: Callable[[Tensor], Tensor],
 ) -> dict[str, Tensor]:
-    """Layer to the mean of a per-channel statistic, reduced inside the hooks; empty where there are no inputs."""
+    """Layer to the mean over images, float64 on the CPU, of a statistic that sums over those of a batch.
+
+    The outputs are reduced inside the hooks; empty where there are no inputs.
+    """
     names = list(checks.layers(model, layers))
     batch: dict[str, Tensor] = {}
     total: dict[str, Tensor] = {}
@@ -133,7 +164,7 @@ def _mean_over_images(
         for name, value in batch.items():
             total[name] = total.get(name, 0) + value.double()
         n += count
-    means = {name: (value / n).float().cpu() for name, value in total.items()}
+    means = {name: (value / n).cpu() for name, value in total.items()}
     _check_finite(means)
     return {name: means[name] for name in names if name in means}
 

@@ -53,7 +53,9 @@ class Settings:
     ] = "fixed"
     one_pass: Annotated[bool, "whether SNS passes x and x' through the network in one batch: true or false"] = False
     train_all: Annotated[bool, "whether SNS trains the layers below first_layer too: true or false"] = False
-    reduction: Annotated[str, "the reading of Eq. 9's norm: mean, space_mean or sum; or relative, our remedy"] = "mean"
+    reduction: Annotated[
+        str, "the reading of Eq. 9's norm: mean, space_mean or sum; or a remedy of ours: relative or image_relative"
+    ] = "mean"
     image_size: Annotated[int | None, "side in pixels, for folders of images of different sizes"] = None
     seed: Annotated[int, "decides initialisation, shuffling and augmentation"] = 0
     device: Annotated[str | None, "cpu or cuda; a GPU if there is one, unless given"] = None

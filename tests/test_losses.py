@@ -71,28 +71,52 @@ def test_the_relative_loss_by_hand() -> None:
     assert sns_loss(clean, adversarial, omega, "relative").item() == pytest.approx(expected)
 
 
-def test_the_relative_loss_cannot_be_lowered_by_scaling_or_shifting_a_neuron() -> None:
+def test_the_image_relative_loss_by_hand() -> None:
+    """Conv's channel 2, position by position: 0 2 3 2 and 1 2 0 2, off 7/4 and 5/4 by 7/2 and 3; channel 0: 1 0 2 0 and
+    2 4 1 2, off 3/4 and 9/4 by 3 and 7/2. The linear layer has no positions."""
     clean, adversarial, omega = case()
-    before = sns_loss(clean, adversarial, omega, "relative").item()
+    assert deviation(clean["conv"], adversarial["conv"], omega["conv"], by_position=True).tolist() == [6.5, 6.5]
+    expected = ((3 + 1 + 0 + 0) / 6.5 + (1 + 1 + 0 + 2) / 6.5) / 2 + (5 + 1) / 6
+    assert sns_loss(clean, adversarial, omega, "image_relative").item() == pytest.approx(expected)
+
+
+def test_a_pattern_that_is_the_same_for_every_image_lowers_one_remedy_and_not_the_other() -> None:
+    clean, adversarial, omega = case()
+    pattern = torch.tensor([-50.0, 50.0]).view(1, 1, 1, 2)
+    patterned = [{**recorded, "conv": recorded["conv"] + pattern} for recorded in (clean, adversarial)]
+    before, after = (sns_loss(*both, omega, "relative").item() for both in ((clean, adversarial), patterned))
+    assert after < before - 0.4  # all that conv's term, about 1/2, has
+    before, after = (sns_loss(*both, omega, "image_relative").item() for both in ((clean, adversarial), patterned))
+    assert after == pytest.approx(before, rel=1e-4)
+
+
+REMEDIES = ("relative", "image_relative")
+
+
+@pytest.mark.parametrize("remedy", REMEDIES)
+def test_the_relative_losses_cannot_be_lowered_by_scaling_or_shifting_a_neuron(remedy: str) -> None:
+    clean, adversarial, omega = case()
+    before = sns_loss(clean, adversarial, omega, remedy).item()
     for scale, shift in ((0.001, 0.0), (1.0, 100.0), (2.0, -3.0)):
         moved = ({layer: scale * a + shift for layer, a in recorded.items()} for recorded in (clean, adversarial))
-        assert sns_loss(*moved, omega, "relative").item() == pytest.approx(before, rel=1e-4)
+        assert sns_loss(*moved, omega, remedy).item() == pytest.approx(before, rel=1e-4)
 
 
-def test_the_relative_loss_is_at_most_1_for_each_layer_and_0_for_neurons_that_are_off() -> None:
+@pytest.mark.parametrize("remedy", REMEDIES)
+def test_the_relative_losses_are_at_most_1_for_each_layer_and_0_for_neurons_that_are_off(remedy: str) -> None:
     omega = {"conv": torch.tensor([0, 1])}
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
         a, b = (torch.randn(3, 2, 2, 2, generator=generator).relu() for _ in range(2))
-        assert 0 < sns_loss({"conv": a}, {"conv": b}, omega, "relative") <= 1
+        assert 0 < sns_loss({"conv": a}, {"conv": b}, omega, remedy) <= 1
     off = torch.zeros(3, 2, 2, 2, requires_grad=True)
-    assert sns_loss({"conv": off.detach()}, {"conv": b}, omega, "relative") <= 1  # on for x' only: no division by 0
-    loss = sns_loss({"conv": off}, {"conv": off}, omega, "relative")
+    assert sns_loss({"conv": off.detach()}, {"conv": b}, omega, remedy) <= 1  # on for x' only: no division by 0
+    loss = sns_loss({"conv": off}, {"conv": off}, omega, remedy)
     loss.backward()
     assert (loss.item(), off.grad.abs().sum().item()) == (0, 0)
 
 
-READINGS = [reduction for reduction in REDUCTIONS if reduction != "relative"]
+READINGS = [reduction for reduction in REDUCTIONS if "relative" not in reduction]
 
 
 @pytest.mark.parametrize("reduction", READINGS)
