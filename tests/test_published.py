@@ -20,7 +20,7 @@ from snslib.zoo import DEFENSES
 FOLDER = "digits/vgg16-w0.0625"
 SOME = ["vanilla", "pat", "sns_sen_adv", "control_adv_online"]
 SKETCH = "fig3b_fc"
-SCRUTINY = ("pgd-accuracy", "targeted-pgd", "autoattack", "loss-surface")
+SCRUTINY = ("pgd-accuracy", "targeted-pgd", "autoattack", "loss-surface", "variance")
 
 
 def quick(monkeypatch: pytest.MonkeyPatch, results: Path) -> None:
@@ -79,7 +79,7 @@ def test_of_a_further_seed_only_what_shows_the_play_of_chance_is_measured(
     reproduce(replace(TINY, seed=1), tmp_path / "cache", ["vanilla"], progress=lambda line: None)
     everything = json.loads((tmp_path / "results" / FOLDER / "vanilla-seed1.json").read_text())["records"]
     what = [entry["what"] for entry in everything]
-    assert what == ["accuracy", "accuracy-on-fixed", "strong-accuracy", "sensitivity", "sensitivity"]
+    assert what == ["accuracy", "accuracy-on-fixed", "strong-accuracy", "sensitivity", "variance", "sensitivity"]
     assert {entry["seed"] for entry in everything} == {1}
     assert published.by_seed(FOLDER, "accuracy") == {"vanilla": [everything[0]]}
 

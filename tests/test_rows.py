@@ -107,11 +107,16 @@ def test_the_state_of_the_stabilised_neurons(results: Path) -> None:
     put(results, "sns", "sensitivity", BEFORE, split="test", under="fog-5")
     assert rows.states(FOLDER, labels) == {}  # the vanilla network's own output is not recorded yet
     put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
+    over_images = {"conv8": [9.0, 1.0, 9.0, 2.0], "conv9": [0.25, 9.0]}
+    over_all = {"conv8": [9.0, 2.0, 9.0, 4.0], "conv9": [2.5, 9.0]}
+    put(results, "sns", "variance", {"over_images": over_images, "over_all": over_all})
     table = rows.loophole_table(labels, FOLDER, "Caption.", "tbl-2").data
     _, _, sns, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
     dead, output, sigma, relative = 1 / 3, (4 / 10 + 0.5 / 2) / 2, (0.5 + 0.3) / 2, (1 / 4 + 0.3 / 0.5) / 2
     assert sns[:5] == ["SNS", "90.00", "75.00", "12.50", "6.25"]
-    assert sns[5:] == [f"{100 * dead:.2f}", f"{100 * output:.3g}", f"{sigma:.3g}", f"{relative:.3g}"]
+    seeing = (3 / 6 + 0.25 / 2.5) / 2
+    assert sns[5:7] == [f"{100 * dead:.2f}", f"{100 * output:.3g}"]
+    assert sns[7:] == [f"{100 * seeing:.3g}", f"{sigma:.3g}", f"{relative:.3g}"]
     assert alp[:2] == ["ALP", "not run"]
 
 
@@ -146,8 +151,9 @@ def test_where_all_chosen_neurons_are_dead_no_ratio_to_their_output_is_made_up(r
     put(results, "vanilla", "sensitivity", SELECTED, split="train", under="pgd")
     put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
     stabilised(results, "sns", 0.75, silent)
+    put(results, "sns", "variance", {"over_images": silent["sigma"], "over_all": silent["sigma"]})
     line = rows.loophole_table({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data.splitlines()[-2]
-    assert cells(line)[5:] == ["100.00", "0", "0", "–"]
+    assert cells(line)[5:] == ["100.00", "0", "–", "0", "–"]
     put(results, "vanilla-seed1", "sensitivity", SELECTED, split="train", under="pgd")
     put(results, "vanilla-seed1", "sensitivity", BEFORE, split="test", under="pgd", trained={})  # where they are alive
     stabilised(results, "sns-seed1", 0.75, BEFORE)

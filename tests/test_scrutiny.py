@@ -374,6 +374,10 @@ def test_records_of_a_setting_are_made_once_and_drawn(folder: Path) -> None:
     surface = experiment.loss_surface("vanilla", points=3, n=2)
     targeted = experiment.targeted_pgd("vanilla", n=5, steps=1)
     by_statistics = experiment.accuracy_by_statistics("vanilla", n=5)
+    varied = experiment.variance("vanilla", n=5)["result"]
+    for layer, over_all in varied["over_all"].items():
+        both = zip(varied["over_images"][layer], over_all, strict=True)
+        assert all(0 <= part <= 1.001 * whole for part, whole in both)
     assert by_statistics["result"]["kept"]["fixed"] == by_statistics["result"]["kept"]["pgd"]  # both made on vanilla
     assert experiment.pgd_accuracy("vanilla", n=5)["result"]["pgd"] == matrix["result"]["vanilla"]["vanilla"]
     assert {entry["config"]["n"] for entry in (matrix, checks, targeted)} == {5}

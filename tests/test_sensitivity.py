@@ -18,6 +18,7 @@ from snslib.sensitivity import (
     important_neurons,
     neuron_activation,
     neuron_sensitivity,
+    neuron_variance,
     top_neurons,
 )
 
@@ -142,6 +143,24 @@ def test_opposite_differences_do_not_cancel() -> None:
     x_adv = torch.tensor([[0.5, 0.0], [0.0, 0.5]]).view(2, 1, 1, 2)
     sigma = neuron_sensitivity(nn.Sequential(nn.Identity()), [(x, x_adv)], ["0"])
     assert sigma["0"].tolist() == [1.0]  # .5 + .5 in both pairs
+
+
+@pytest.mark.parametrize("sizes", [[7], [3, 3, 1]])
+def test_variance_equals_that_of_stored_activations(net: Net, sizes: list[int]) -> None:
+    x, _ = pairs_of(7)
+    over_images, over_all = neuron_variance(net, x.split(sizes), LAYERS)
+    for layer, stored in stored_activations(net, x).items():
+        by_position = stored.reshape(7, stored.shape[1], -1)
+        np.testing.assert_allclose(over_images[layer], by_position.var(0).mean(-1), rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(over_all[layer], by_position.var((0, 2)), rtol=1e-4, atol=1e-9)
+
+
+def test_a_pattern_that_is_the_same_for_every_image_varies_and_not_from_image_to_image() -> None:
+    pattern = torch.tensor([0.0, 1.0, 0.0, 1.0]).view(1, 1, 2, 2).expand(5, 1, 2, 2)
+    over_images, over_all = neuron_variance(nn.Identity(), [pattern], [""])
+    assert (over_images[""].item(), over_all[""].item()) == (0.0, 0.25)
+    with pytest.raises(ValueError, match=r"^images: got none"):
+        neuron_variance(nn.Identity(), [], [""])
 
 
 def test_many_small_batches_add_up_in_float64() -> None:
