@@ -247,13 +247,17 @@ def loophole_table(rows: Mapping[str, str], folder: str, caption: str, name: str
             lines.append([label, "not run", *[""] * 8])
             continue
         shares = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead"))
-        # which may be small and not 0
         others = (100 * state["output"], 100 * state["seeing"], state["sigma"], state["relative"])
-        cells = (*shares, *("–" if math.isnan(value) else f"{value:.3g}" for value in others))
+        cells = (*shares, *map(_digits, others))
         lines.append([with_seeds(label, int(state["seeds"])), *cells])
     strong_column = strong_name(published.records(folder, "strong-accuracy"))
-    header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "seeing", "sensitivity", "relative"]
+    header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "seeing", "σ", "relative"]
     return markdown_table(header, lines, caption, name)
+
+
+def _digits(value: float) -> str:
+    """A number that may be tiny and not 0: with three digits, or two where it is below 1; a dash for none."""
+    return "–" if math.isnan(value) else f"{value:.3g}" if value >= 1 else f"{value:.2g}"
 
 
 def differences(folder: str, row: str, other: str) -> dict[str, tuple[float, float, float] | None]:
