@@ -251,7 +251,7 @@ def loophole_table(rows: Mapping[str, str], folder: str, caption: str, name: str
         cells = (*shares, *map(_digits, others))
         lines.append([with_seeds(label, int(state["seeds"])), *cells])
     strong_column = strong_name(published.records(folder, "strong-accuracy"))
-    header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "seeing", "σ", "relative"]
+    header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "seeing", "σ", "rel. σ"]
     return markdown_table(header, lines, caption, name)
 
 
