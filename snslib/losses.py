@@ -79,7 +79,7 @@ def deviation(a: Tensor, b: Tensor, neurons: Tensor, by_position: bool = False) 
     Returns:
         (K,), float32, or float64 for float64.
     """
-    both = torch.cat([side[:, neurons].flatten(2) if side.ndim > 2 else side[:, neurons, None] for side in (a, b)])
+    both = torch.cat([side[:, neurons].reshape(len(side), len(neurons), -1) for side in (a, b)])
     both = both.to(torch.promote_types(both.dtype, torch.float32))
     return (both - both.mean(0 if by_position else (0, 2), keepdim=True)).abs().sum((0, 2))
 

@@ -85,7 +85,7 @@ def neuron_sensitivity(
     sigma = _mean_over_images(model, inputs, layers, lambda output: kernels.channel_l1(*output.chunk(2)))  # Eq. 1
     if not sigma:
         raise ValueError("pairs: got none; a dual pair set is an iterable of batches (x, x')")
-    return {name: values.float() for name, values in sigma.items()}
+    return sigma
 
 
 def neuron_activation(model: nn.Module, images: Iterable[Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
@@ -94,10 +94,7 @@ def neuron_activation(model: nn.Module, images: Iterable[Tensor], layers: Sequen
     The scale on which to see Eq. 1: a neuron that puts out little cannot vary much, and one that puts out nothing for
     any image is dead. Arguments, result and errors as in :func:`neuron_sensitivity`, with batches x for pairs.
     """
-    scale = _mean_over_images(model, _counted(images), layers, lambda o: kernels.channel_l1(o, torch.zeros_like(o)))
-    if not scale:
-        raise ValueError("images: got none; expected batches of float images (B, C, H, W)")
-    return {name: values.float() for name, values in scale.items()}
+    return _mean_of_outputs(model, images, layers, lambda o: kernels.channel_l1(o, torch.zeros_like(o)))
 
 
 def neuron_variance(
@@ -115,12 +112,10 @@ def neuron_variance(
     """
 
     def moments(output: Tensor) -> Tensor:
-        values = (output.flatten(2) if output.ndim > 2 else output[..., None]).double()
+        values = output.reshape(*output.shape[:2], -1).double()
         return torch.stack([values.sum(0), values.square().sum(0)])
 
-    found = _mean_over_images(model, _counted(images), layers, moments)
-    if not found:
-        raise ValueError("images: got none; expected batches of float images (B, C, H, W)")
+    found = _mean_of_outputs(model, images, layers, moments, torch.float64)  # differences of them follow
     over_images = {name: (square - mean**2).mean(1) for name, (mean, square) in found.items()}
     over_all = {name: square.mean(1) - mean.mean(1) ** 2 for name, (mean, square) in found.items()}
     # rounding leaves a little below 0 of a neuron that does not vary
@@ -128,10 +123,24 @@ def neuron_variance(
     return first, second
 
 
-def _counted(images: Iterable[Tensor]) -> Iterator[tuple[Tensor, int]]:
-    for x in images:
-        checks.images("images", x)
-        yield x, len(x)
+def _mean_of_outputs(
+    model: nn.Module,
+    images: Iterable[Tensor],
+    layers: Sequence[str],
+    statistic: Callable[[Tensor], Tensor],
+    dtype: torch.dtype = torch.float32,
+) -> dict[str, Tensor]:
+    """As :func:`_mean_over_images`, over batches x that are checked and counted here."""
+
+    def counted() -> Iterator[tuple[Tensor, int]]:
+        for x in images:
+            checks.images("images", x)
+            yield x, len(x)
+
+    means = _mean_over_images(model, counted(), layers, statistic, dtype)
+    if not means:
+        raise ValueError("images: got none; expected batches of float images (B, C, H, W)")
+    return means
 
 
 def _mean_over_images(
@@ -139,8 +148,9 @@ def _mean_over_images(
     inputs: Iterable[tuple[Tensor, int]],
     layers: Sequence[str],
     statistic: Callable[[Tensor], Tensor],
+    dtype: torch.dtype = torch.float32,
 ) -> dict[str, Tensor]:
-    """Layer to the mean over images, float64 on the CPU, of a statistic that sums over those of a batch.
+    """Layer to the mean over images, on the CPU, of a statistic that sums over those of a batch.
 
     The outputs are reduced inside the hooks; empty where there are no inputs.
     """
@@ -164,7 +174,7 @@ def _mean_over_images(
         for name, value in batch.items():
             total[name] = total.get(name, 0) + value.double()
         n += count
-    means = {name: (value / n).cpu() for name, value in total.items()}
+    means = {name: (value / n).to("cpu", dtype) for name, value in total.items()}
     _check_finite(means)
     return {name: means[name] for name in names if name in means}
 
