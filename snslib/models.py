@@ -5,7 +5,7 @@ Every model takes float images (N, 3, H, W) in [0, 1] and normalises inside, so 
 output, taken after BatchNorm and ReLU; ``fc`` puts out the logits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,34 @@ def split_at(model: nn.Module, first_layer: str | None) -> tuple[nn.Module, nn.M
     for position, (name, layer) in enumerate(model.named_children()):
         (bottom if position < names.index(first_layer) else top).add_module(name, layer)
     return bottom, top
+
+
+@torch.no_grad()
+def switch_off(model: nn.Module, neurons: Mapping[str, Tensor]) -> None:
+    """Have neurons put out 0 for every image from now on, also while the rest of the model is trained.
+
+    Scale and shift of their BatchNorm become 0, and stay so: at 0 PyTorch's ReLU lets no gradient through, and there is
+    nothing for weight decay to shrink.
+
+    Args:
+        model: changed in place.
+        neurons: layer to its neurons, int64 (K,); each layer a convolution, BatchNorm and ReLU.
+
+    Raises:
+        ValueError: an unknown layer, one of another kind, or a neuron that a layer does not have; nothing is changed.
+    """
+    norms: dict[str, nn.BatchNorm2d] = {}
+    for name, layer in checks.layers(model, list(neurons)).items():
+        match list(layer.children()):
+            case nn.Conv2d(), nn.BatchNorm2d() as norm, nn.ReLU():
+                norms[name] = norm
+                checks.channels("neurons", name, neurons[name], norm.num_features)
+            case _:
+                raise ValueError(f"neurons: {name!r} is no convolution, BatchNorm and ReLU, whose neurons could be off")
+    for name, norm in norms.items():
+        channels = neurons[name].to(norm.weight.device)
+        norm.weight[channels] = 0
+        norm.bias[channels] = 0
 
 
 class VGG16(_InOrder):
@@ -221,6 +249,7 @@ def scaled(channels: int, width: float) -> int:
     return max(4, round(channels * width))
 
 
+SWITCHABLE = ("vgg16", "alexnet")  # nothing goes past their convolutional layers, see switch_off
 BUILDERS: dict[str, Callable[[int, float, int], nn.Module]] = {
     "vgg16": lambda num_classes, width, image_size: VGG16(num_classes, width),
     "alexnet": AlexNet,

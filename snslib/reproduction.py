@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from snslib import checks, published
+from snslib.models import SWITCHABLE
 from snslib.relation import WEATHER
 from snslib.scrutinised import Scrutiny
 from snslib.settings import PROFILES, Settings
@@ -97,6 +98,16 @@ OTHER_NEURONS = {  # the online row on neurons that are not the sensitive ones: 
         neurons="random",
     ),
 }
+SWITCHED_OFF = {  # the online row without its neurons: whether the SNS loss does more than take them out of work
+    "off_adv_online": _row(
+        "sns_sen_adv",
+        "the same without the chosen neurons and without a loss on them",
+        ", online, λ = 0, neurons off",
+        online=True,
+        lam=0.0,
+        switched_off=True,
+    ),
+}
 ONE_PASS = {  # the paper's, with x and x' in one batch: whether it matters what BatchNorm normalises together
     "sns_sen_adv_one_pass": _row(
         "sns_sen_adv", "Algorithm 1, x and x' normalised together", ", one pass", one_pass=True
@@ -119,7 +130,7 @@ FIG_3B = {  # Eq. 10 from other layers of VGG-16 on, with other lambdas and frac
         for share in (0.02, 0.3)
     },
 }
-ROWS = TABLE | REMEDIES | OTHER_NEURONS | ONE_PASS | FIG_3B
+ROWS = TABLE | REMEDIES | OTHER_NEURONS | SWITCHED_OFF | ONE_PASS | FIG_3B
 STRONG = {"steps": 100, "restarts": 5, "n": 1000}  # of the strong attack on recorded rows, whose step is eps / 4 ...
 STRONG_LIVE = {"steps": 50}  # ... and of that which a chapter waits for
 N_SCRUTINY = 1000  # test images of the measurements of snslib.scrutinised
@@ -128,8 +139,12 @@ N_FIG_3B = 2000  # test images of the rows of FIG_3B
 
 
 def rows_for(model: str) -> list[str]:
-    """The names of the rows that a network can have: FIG_3B's are about the layers of VGG-16."""
-    return [name for name in ROWS if model == "vgg16" or name not in FIG_3B]
+    """The names of the rows that a network can have.
+
+    FIG_3B's are about the layers of VGG-16, and a shortcut or a branch past a neuron keeps it from being switched off.
+    """
+    only_for = {**dict.fromkeys(FIG_3B, ("vgg16",)), **dict.fromkeys(SWITCHED_OFF, SWITCHABLE)}
+    return [name for name in ROWS if model in only_for.get(name, (model,))]
 
 
 def folder_of(settings: Settings) -> str:

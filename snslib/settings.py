@@ -48,6 +48,7 @@ class Settings:
     steps: Annotated[int, "of PGD and MI-FGSM"] = 10
     fraction: Annotated[float, "share of each layer's neurons that count as sensitive"] = 0.1
     neurons: Annotated[str, "which neurons SNS stabilises: sensitive, or as many least or random ones"] = "sensitive"
+    switched_off: Annotated[bool, "whether SNS switches its neurons off before it trains: true or false"] = False
     pairs: Annotated[
         str, "where SNS takes x' from: fixed (made once on the vanilla model), epoch or step (from the current model)"
     ] = "fixed"
@@ -80,6 +81,11 @@ class Settings:
         checks.one_of("reduction", self.reduction, losses.REDUCTIONS)
         checks.one_of("precision", self.precision, modes.PRECISIONS)
         checks.one_of("first_layer", self.first_layer, (*self.conv_layers, "fc"))
+        if self.switched_off and (self.model not in models.SWITCHABLE or self.first_layer == "fc"):
+            raise ValueError(
+                f"switched_off: expected a convolutional first_layer of {' or '.join(models.SWITCHABLE)}, "
+                f"got {self.first_layer} of {self.model}"
+            )
         if self.step_size is None:
             object.__setattr__(self, "step_size", self.eps / 10)
         checks.not_negative("step_size", typing.cast(float, self.step_size))

@@ -16,7 +16,7 @@ from snslib.corruptions import CORRUPTIONS, as_attack
 from snslib.data import Dataset, Split, batches, hold_out, to_float
 from snslib.datasets import load_dataset
 from snslib.evaluation import correct
-from snslib.models import build_model
+from snslib.models import build_model, switch_off
 from snslib.modes import images_at_once
 from snslib.objectives import ALP, EAT, PAT, SNS, Objective, Vanilla
 from snslib.sensitivity import adversarial_images, choose_neurons, dual_pairs, neuron_activation, neuron_sensitivity
@@ -188,6 +188,8 @@ class Zoo:
                 recipe["sns"]["one_pass"] = True
             if s.neurons != "sensitive":  # the same
                 recipe["sns"]["neurons"] = s.neurons
+            if s.switched_off:  # the same
+                recipe["sns"]["switched_off"] = True
         return recipe
 
     def _sources(self) -> list["Zoo"]:
@@ -261,6 +263,8 @@ class Zoo:
             self.progress(f"training {defense} from {start}: {self.data.name}, {len(self.data.train)} images")
             if defense.startswith("sns"):
                 model = self.model("vanilla")
+                if self.settings.switched_off:
+                    switch_off(model, self.stabilised_neurons(defense))
             else:
                 with torch.random.fork_rng([torch.device(self.device)] if self.device.startswith("cuda") else []):
                     torch.manual_seed(self.settings.seed)

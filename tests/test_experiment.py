@@ -13,7 +13,7 @@ from snslib import corruptions, settings
 from snslib.attacks import pgd
 from snslib.data import to_float
 from snslib.experiment import Experiment
-from snslib.hooks import suppress
+from snslib.hooks import record, suppress
 from snslib.modes import PRECISIONS
 from snslib.sensitivity import dual_pairs, neuron_sensitivity, top_neurons
 from snslib.zoo import ATTACKS, DEFENSES
@@ -98,6 +98,18 @@ def test_other_neurons_make_another_model(experiment: Experiment) -> None:
     assert sigma[chosen].max() <= sigma[sensitive].min()
     assert other.model_path("sns_sen_adv") != experiment.model_path("sns_sen_adv")
     assert other.model_path("pat") == experiment.model_path("pat")
+
+
+def test_neurons_that_are_switched_off_put_out_nothing_after_training(experiment: Experiment) -> None:
+    other = Experiment(replace(TINY, switched_off=True, lam=0.0), experiment.folder)
+    neurons = other.stabilised_neurons("sns_sen_adv")
+    model = other.model("sns_sen_adv")
+    with record(model, list(neurons)) as off:
+        model(to_float(experiment.test.images))
+    assert not any(off[layer][:, chosen].any() for layer, chosen in neurons.items())
+    assert other.model_path("sns_sen_adv") != experiment.model_path("sns_sen_adv")
+    assert other.history("sns_sen_adv")[-1]["sns"] == 0
+    assert other.model_path("vanilla") == experiment.model_path("vanilla")
 
 
 def test_fixed_pairs_are_the_attack_on_the_vanilla_model(experiment: Experiment) -> None:

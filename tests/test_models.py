@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from snslib.hooks import record
-from snslib.models import BUILDERS, MEAN, STD, Normalise, build_model, split_at
+from snslib.hooks import record, suppress
+from snslib.models import BUILDERS, MEAN, STD, SWITCHABLE, Normalise, build_model, split_at, switch_off
 
 
 def on_meta(name: str, **options: float) -> nn.Module:
@@ -175,6 +176,51 @@ def test_what_cannot_be_split_is_named() -> None:
         split_at(build_model("resnet18", width=1 / 16), "block1.conv1")
     with pytest.raises(ValueError, match=r"^model: .*Linear"):
         split_at(nn.Linear(1, 1), "weight")
+
+
+@pytest.mark.parametrize("name", SWITCHABLE)
+def test_neurons_that_are_switched_off_are_as_if_suppressed_and_stay_off_in_training(name: str) -> None:
+    torch.manual_seed(0)
+    model, x = build_model(name, width=1 / 16), torch.rand(8, 3, 32, 32)
+    neurons = {"conv3": torch.tensor([2, 0]), "conv5": torch.tensor([1])}
+    with suppress(model.eval(), neurons, beta=0), torch.no_grad():
+        suppressed = model(x)
+    switch_off(model, neurons)
+    with record(model, list(neurons)) as before, torch.no_grad():
+        torch.testing.assert_close(model(x), suppressed)
+    before = dict(before)
+
+    optimizer = torch.optim.SGD(model.train().parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), torch.arange(8)).backward()
+        optimizer.step()
+    with record(model.eval(), list(neurons)) as after, torch.no_grad():
+        model(x)
+    for layer, channels in neurons.items():
+        others = [channel for channel in range(before[layer].shape[1]) if channel not in channels.tolist()]
+        assert not before[layer][:, channels].any()
+        assert not after[layer][:, channels].any()
+        assert not torch.equal(before[layer][:, others], after[layer][:, others])
+
+
+@pytest.mark.parametrize(
+    ("name", "neurons", "message"),
+    [
+        ("vgg16", {"conv8": torch.tensor([0]), "fc": torch.tensor([1])}, r"^neurons: .*'fc'"),
+        ("resnet18", {"block5.conv1": torch.tensor([0]), "block5": torch.tensor([1])}, r"^neurons: .*'block5'"),
+        ("vgg16", {"conv8": torch.tensor([0]), "conv9": torch.tensor([999])}, r"^neurons: 'conv9'.*999"),
+        ("vgg16", {"conv14": torch.tensor([0])}, r"^layers: .*conv14"),
+    ],
+)
+def test_what_cannot_be_switched_off_is_named_and_nothing_is_changed(
+    name: str, neurons: dict[str, Tensor], message: str
+) -> None:
+    model = build_model(name, width=1 / 16)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=message):
+        switch_off(model, neurons)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize(

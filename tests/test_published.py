@@ -180,6 +180,7 @@ def test_names_that_are_not_there_and_damaged_files_are_told(results: Path, tmp_
 
 def test_the_rows_of_the_layers_of_vgg16_are_not_for_alexnet(tmp_path: Path) -> None:
     assert set(ROWS) - set(reproduction.rows_for("alexnet")) == set(reproduction.FIG_3B)
+    assert set(ROWS) - set(reproduction.rows_for("resnet18")) == {*reproduction.FIG_3B, *reproduction.SWITCHED_OFF}
     with pytest.raises(ValueError, match=r"^rows: .*'fig3b_conv11'"):
         reproduce(replace(TINY, model="alexnet", first_layer="conv3"), tmp_path, ["fig3b_conv11"])
 

@@ -98,6 +98,13 @@ def test_a_bad_value_is_named(name: str, value: object) -> None:
         from_parameters({name: value})
 
 
+@pytest.mark.parametrize("other", [{"model": "resnet18"}, {"model": "googlenet"}, {"first_layer": "fc"}])
+def test_neurons_can_be_switched_off_only_where_nothing_goes_past_them(other: dict[str, str]) -> None:
+    assert from_parameters({"switched_off": "true", "model": "alexnet"}).switched_off
+    with pytest.raises(ValueError, match=f"switched_off: .* got .*{next(iter(other.values()))}"):
+        from_parameters({"switched_off": True} | other)
+
+
 def test_a_notebook_with_a_misspelt_parameter_is_refused() -> None:
     namespace = {"__name__": "x", "_i": "history", "In": [""], "get_ipython": print, "lam": 2.0, "lamda": 3.0}
     with pytest.raises(ValueError, match="unknown parameter lamda; this notebook takes lam, seed"):
