@@ -171,9 +171,9 @@ def detached(clean: dict[str, Tensor], adversarial: dict[str, Tensor], omega: di
 
 
 def varies(a: Tensor, b: Tensor) -> Tensor:
-    """Per neuron, how far its outputs lie from their mean, summed."""
+    """Per neuron, how far its outputs lie from their mean at each position, summed."""
     both = torch.cat([a, b])
-    return (both - both.mean((0, 2), keepdim=True)).abs().sum((0, 2))
+    return (both - both.mean(0, keepdim=True)).abs().sum((0, 2))
 
 
 def ratio(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
@@ -184,9 +184,8 @@ relative = layered(lambda a, b: ratio(a, b, varies(a, b)), lambda v: v)
 
 
 def uncorrelated(a: Tensor, b: Tensor) -> Tensor:
-    """1 minus the correlation of each neuron's outputs for x and x'."""
-    a, b = ((s.transpose(0, 1).flatten(1)) for s in (a, b))
-    a, b = (s - s.mean(1, keepdim=True) for s in (a, b))
+    """1 minus the correlation of each neuron's outputs for x and x', less their means at each position."""
+    a, b = ((s - s.mean(0)).transpose(0, 1).flatten(1) for s in (a, b))
     norms = (a.square().sum(1) * b.square().sum(1) + 1e-20).sqrt()
     return (1 - (a * b).sum(1) / norms).mean()
 
@@ -242,7 +241,7 @@ RIGHT: list[tuple[Solution, Solution]] = [
     (ex.check_stronger_attack, margin_attack),
     (ex.check_stronger_attack, partial(sns.pgd, step_size=0.02, steps=50, random_start=True, restarts=5)),
     (ex.check_remedy_loss, relative),
-    (ex.check_remedy_loss, partial(sns.sns_loss, reduction="relative")),
+    (ex.check_remedy_loss, partial(sns.sns_loss, reduction="image_relative")),
     (ex.check_remedy_loss, layered(uncorrelated, lambda v: v)),
 ]
 
@@ -351,6 +350,12 @@ def outside_in_one_image(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> 
 def total_variation(a: Tensor, b: Tensor) -> Tensor:
     """The summed change over how much all neurons together vary."""
     return (a - b).abs().sum() / varies(a, b).sum()
+
+
+def off_centre(a: Tensor, b: Tensor) -> Tensor:
+    """As ``relative``, but the mean at each position carries no gradient."""
+    both = torch.cat([a, b])
+    return ratio(a, b, (both - both.mean(0, keepdim=True).detach()).abs().sum((0, 2)))
 
 
 def rooted(a: Tensor, b: Tensor) -> Tensor:
@@ -560,11 +565,13 @@ WRONG: list[tuple[Solution, Solution, str]] = [
     (ex.check_remedy_loss, sns.sns_loss, r"falls .* puts out a hundredth"),
     (ex.check_remedy_loss, layered(lambda a, b: ratio(a, b, a.abs().sum((0, 2))), lambda v: v), r"puts out 10 more"),
     (ex.check_remedy_loss, layered(total_variation, lambda v: v), r"falls .* puts out"),
+    (ex.check_remedy_loss, partial(sns.sns_loss, reduction="relative"), r"falls .* of conv puts out a pattern"),
     (
         ex.check_remedy_loss,
         layered(lambda a, b: ratio(a, b, varies(a, b).detach()), lambda v: v),
-        r"a part of the loss detached",
+        r"scaling a neuron .* a part of the loss detached",
     ),
+    (ex.check_remedy_loss, layered(off_centre, lambda v: v), r"shifting each position .* a part of the loss detached"),
     (ex.check_remedy_loss, partial(detached, of=relative), r"a part of the loss detached"),
     (ex.check_remedy_loss, partial(everyone, of=relative), r"outside of omega"),
     (

@@ -78,7 +78,7 @@ def check_remedy_loss(solution: Callable[[Recordings, Recordings, Recordings], T
     """Check ``(clean, adversarial, omega) -> loss``, a loss of the reader's own that does not reward silence.
 
     It has to be 0 where nothing moves, to grow with the change of the neurons in omega and of no others, and neither
-    it nor its gradient may reward a neuron for being scaled or shifted.
+    it nor its gradient may reward a neuron for being scaled or shifted, or for a pattern that every image gets.
     """
     clean, adversarial, omega = two_layers()
 
@@ -107,29 +107,33 @@ def check_remedy_loss(solution: Callable[[Recordings, Recordings, Recordings], T
         raise ExerciseError("neurons outside of omega change the loss: stabilise those in omega only.")
 
     for layer, neuron in ((layer, neuron) for layer, neurons in omega.items() for neuron in neurons.tolist()):
-        for (factor, shift), what in _DISGUISES.items():
+        for factor, shift, what in _disguises(clean[layer]):
             now, _ = tried(*(changed(side, layer, [neuron], factor, shift) for side in (clean, adversarial)))
             if factor != 0 and now < 0.99 * before:
                 raise ExerciseError(
                     f"the loss falls from {before:.3g} to {now:.3g} when neuron {neuron} of {layer} {what}, for x "
-                    "and x' alike. It is no steadier for that: against what should its change be measured?"
+                    "and x' alike. It is no steadier signal for that: against what should its change be measured?"
                 )
     for layer, neurons in omega.items():
         outputs = torch.stack([side[layer].detach()[:, neurons] for side in (clean, adversarial)])
         slope = torch.stack([side[layer][:, neurons] for side in slopes])
-        for what, parts in (("scaling", slope * outputs), ("shifting", slope)):
-            of_neuron = parts.transpose(0, 2).flatten(1)
-            if (of_neuron.sum(1).abs() > 1e-3 * of_neuron.abs().sum(1)).any():
+        scaled = (slope * outputs).transpose(0, 2).flatten(1)
+        for what, parts, over in (("shifting each position of", slope, (0, 1)), ("scaling", scaled, (1,))):
+            if (parts.sum(over).abs() > 1e-3 * parts.abs().sum(over)).any():
                 raise ExerciseError(
                     f"{what} a neuron of {layer} leaves the loss as it is, but not by its gradient, which training "
                     "follows. Is a part of the loss detached?"
                 )
-    return "Right: your loss falls if the neurons in omega move less, and not if they are turned down or shifted."
+    return "Right: your loss falls if the neurons in omega move less, and not if they only put on a disguise."
 
 
-_DISGUISES = {  # factor and shift of a neuron's output
-    (0.01, 0.0): "puts out a hundredth of what it did",
-    (1.0, 10.0): "puts out 10 more",
-    (1.0, -1.0): "puts out 1 less",
-    (0.0, 0.0): "puts out nothing",  # whatever the loss is then, it has to be a number
-}
+def _disguises(output: Tensor) -> list[tuple[float, float | Tensor, str]]:
+    """What a neuron can do without being any steadier: factor and shift of its output, in words."""
+    pattern = 10 * torch.arange(output[0, 0].numel()).view(output.shape[2:])
+    return [
+        (0.01, 0.0, "puts out a hundredth of what it did"),
+        (1.0, 10.0, "puts out 10 more"),
+        (1.0, -1.0, "puts out 1 less"),
+        (1.0, pattern, "puts out a pattern besides, the same for every image,"),
+        (0.0, 0.0, "puts out nothing"),  # whatever the loss is then, it has to be a number
+    ]

@@ -82,8 +82,8 @@ def two_layers() -> tuple[Recordings, Recordings, Recordings]:
     return sides[0], sides[1], {"conv": torch.tensor([2, 0, 1]), "fc": torch.tensor([3])}
 
 
-def changed(side: Recordings, layer: str, neurons: list[int], factor: float, shift: float) -> Recordings:
-    """A recording in which some neurons of a layer put out something else."""
+def changed(side: Recordings, layer: str, neurons: list[int], factor: float, shift: float | Tensor) -> Recordings:
+    """A recording in which some neurons of a layer put out something else, by a shift for all or for each position."""
     output = side[layer].detach().clone()
     output[:, neurons] = factor * output[:, neurons] + shift
     return {**side, layer: output}
