@@ -50,7 +50,7 @@ def difference(a: Share, b: Share) -> tuple[float, float]:
 
     That both models see the same images is not used, which makes it somewhat too wide. Where there are several seeds,
     their spread widens it, as in a t test with pooled variance; with one seed each, nothing in it says what another
-    would give.
+    would give. It ends at -1 and 1, between which every difference of shares lies.
     """
     (low_a, high_a), (low_b, high_b) = interval(a.mean, a.n), interval(b.mean, b.n)
     free = len(a.values) + len(b.values) - 2
@@ -62,7 +62,7 @@ def difference(a: Share, b: Share) -> tuple[float, float]:
     gap = a.mean - b.mean
     low = gap - math.sqrt((a.mean - low_a) ** 2 + (high_b - b.mean) ** 2 + of_seeds)
     high = gap + math.sqrt((high_a - a.mean) ** 2 + (b.mean - low_b) ** 2 + of_seeds)
-    return low, high
+    return max(low, -1.0), min(high, 1.0)
 
 
 def sign(a: Share, b: Share) -> int:

@@ -57,6 +57,7 @@ def test_the_spread_of_the_seeds_widens_the_interval() -> None:
     low, high = difference(a, b)
     half = 2.7764 * 0.02 * math.sqrt(2 / 3)  # t of 4 degrees of freedom
     assert (low, high) == (pytest.approx(0.1 - half, abs=1e-4), pytest.approx(0.1 + half, abs=1e-4))
+    assert difference(Share((0.2, 0.9), N), Share((0.5,), N)) == (-1, 1)  # t of 1 degree of freedom is 12.7
     assert str(a) == "52.00 ± 2.00%"
     assert str(Share((0.125,), 8)) == "12.50%"
 
