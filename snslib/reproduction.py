@@ -101,7 +101,7 @@ OTHER_NEURONS = {  # the online row on neurons that are not the sensitive ones: 
 SWITCHED_OFF = {  # the online row without its neurons: whether the SNS loss does more than take them out of work
     "off_adv_online": _row(
         "sns_sen_adv",
-        "the same without the chosen neurons and without a loss on them",
+        "the same training without the chosen neurons and without a loss on them",
         ", online, λ = 0, neurons off",
         online=True,
         lam=0.0,
