@@ -6,27 +6,31 @@ BIN := $(VENV)/bin
 # several times as long when other programs want the cores too.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: help setup book sweep test reproduce lint bench clean
+.PHONY: help setup lock book sweep test matrix reproduce lint bench clean
 
 help:
 	@echo "make book     run the notebooks and build the book; make book PROFILE=cifar10 SEED=1 sets their parameters"
 	@echo "make book STUDENT=1   the same without the solutions of the exercises"
 	@echo "make sweep NOTEBOOK=04_sns_training GRID='lam=1,5 fraction=0.05,0.1' WITH='seed=1'   every combination, in parallel"
 	@echo "make test     run the tests"
+	@echo "make matrix   the same on every Python that is here and on the oldest versions of all packages"
 	@echo "make reproduce PROFILE=cifar10-small   train and measure all rows of Table 1 or 2; more: ROWS=pat,alp HOURS=2"
+	@echo "make lock     renew requirements.txt, which says which packages are installed"
 	@echo "make lint     check style, spelling and types"
 	@echo "make bench    measure the speed and record it; make bench DEVICE=cuda on a GPU, ONLY='attacks kernels' parts of it"
 	@echo "make clean    remove the book that was built, and its executed notebooks"
 
 setup: $(VENV)/.ready
 
-# One environment for everything, inside the project; made anew only when its description changes.
+# One environment for everything, inside the project; brought up to date only when its description changes.
 $(VENV)/.ready: requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --requirement requirements.txt
-	touch $@
+	$(PYTHON) tools/environment.py
+
+# requirements.txt anew: the newest versions that pyproject.toml allows, for every Python and system, with their hashes.
+lock: setup
+	$(BIN)/uv pip compile pyproject.toml --extra book --group test --group tools --universal \
+		--python-version 3.11 --generate-hashes --upgrade --quiet --custom-compile-command "make lock" \
+		--output-file requirements.txt
 
 # Every variable of the command line but PYTHON and STUDENT is a parameter of the notebooks; STUDENT=1 hides the solutions.
 book: setup
@@ -47,6 +51,9 @@ reproduce: setup
 
 test: setup
 	$(BIN)/pytest
+
+matrix: setup
+	$(BIN)/python tools/matrix.py $(ONLY)
 
 lint: setup
 	$(BIN)/ruff check

@@ -19,6 +19,7 @@ import re
 import sys
 import textwrap
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,12 +84,13 @@ def library_files(root: Path) -> Iterator[Path]:
 
 
 def installed_versions(root: Path) -> dict[str, str]:
-    """The installed version of each package that requirements.txt names, and Python's own."""
-    versions = {"python": ".".join(map(str, sys.version_info[:2]))}
-    for line in (root / "requirements.txt").read_text().splitlines():
-        if name := re.match(r"[A-Za-z0-9][\w.-]*", line):
-            versions[name[0]] = importlib.metadata.version(name[0])
-    return versions
+    """The installed version of each package that pyproject.toml asks for to build the book, and Python's own."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["book"]]
+    names = [re.split(r"[^\w.-]", requirement)[0] for requirement in wanted]
+    return {"python": ".".join(map(str, sys.version_info[:2]))} | {
+        name: importlib.metadata.version(name) for name in names
+    }
 
 
 def run_digest(root: Path, notebook: NotebookNode, parameters: dict[str, Any]) -> str:

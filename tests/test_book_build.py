@@ -26,13 +26,19 @@ def write_notebook(path: Path, *sources: str) -> None:
     nbformat.write(notebook, path)
 
 
+def write_requirements(root: Path, *book: str) -> None:
+    """What the library and the book need."""
+    library = '[project]\ndependencies = ["numpy>=1"]\n'
+    (root / "pyproject.toml").write_text(f"{library}[project.optional-dependencies]\nbook = {list(book)}\n")
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A project of one notebook, one library file and one requirement."""
     for folder in ("book", "notebooks", "snslib"):
         (tmp_path / folder).mkdir()
     (tmp_path / "snslib" / "data.json").write_text("[1]")
-    (tmp_path / "requirements.txt").write_text("# what the book needs\nnbformat==5.0\n")
+    write_requirements(tmp_path, "nbformat==5.0")
     write_notebook(tmp_path / "notebooks" / "01_x.ipynb", "print('seed', seed)")
     return tmp_path
 
@@ -87,7 +93,7 @@ def test_digest_depends_on_cells_library_parameters_and_versions(root: Path) -> 
     (root / "snslib" / "empty.py").touch()
     assert digest() != before
     (root / "snslib" / "empty.py").unlink()
-    (root / "requirements.txt").write_text("nbformat\npapermill>=2  # both installed\n")
+    write_requirements(root, "nbformat", "papermill>=2")
     assert digest() != before
 
 
