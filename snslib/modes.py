@@ -98,13 +98,33 @@ def arranged(model: nn.Module, x: Tensor) -> Tensor:
     """Images in the memory format in which the model's convolutions run fastest; the values stay.
 
     That is channels_last, but for float32 where a convolution reads 512 channels or more, and for float32 on a GPU.
-    ``benchmarks/passes.py`` measured it.
+    ``benchmarks/passes.py`` measured it. For a model that :func:`must_be_contiguous` images are that, too.
     """
     widest = max((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), default=None)
     if x.ndim != 4 or widest is None:
         return x
+    if must_be_contiguous(model):
+        return x.contiguous()
     channels_last = torch.is_autocast_enabled(x.device.type) or (x.device.type == "cpu" and widest < 512)
     return x.contiguous(memory_format=torch.channels_last) if channels_last else x
+
+
+def must_be_contiguous(model: nn.Module) -> bool:
+    """Whether the model has a convolution whose gradients some processors get wrong, or crash on, in channels_last.
+
+    Those are 1x1 convolutions with a stride that read 2 to 7 channels, on processors with AVX2 and without AVX-512: oneDNN
+    writes past its workspace where it computes the gradient of the weights (its issue 6035). Every release of PyTorch
+    from 2.4 to 2.15 has it; results/convolutions.json says what was tried. The rule holds on every processor, so that
+    results do not depend on it. It can go once ``benchmarks/convolutions.py`` finds nothing wrong in the oldest PyTorch
+    that pyproject.toml allows.
+    """
+    return any(
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.stride != (1, 1)
+        and module.in_channels < 8
+        for module in model.modules()
+    )
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from snslib import checks, distributed
 from snslib.data import Dataset, Split, augment, batches, to_float
 from snslib.models import split_at
-from snslib.modes import PRECISIONS, arranged, autocast, device_of
+from snslib.modes import PRECISIONS, arranged, autocast, device_of, must_be_contiguous
 from snslib.objectives import Objective
 from snslib.prefix import FixedPairs
 
@@ -100,6 +100,8 @@ def train(
         FloatingPointError: the loss is no longer finite; the last checkpoint remains.
     """
     device = device_of(model)
+    if must_be_contiguous(model):
+        model.to(memory_format=torch.contiguous_format)
     train_split = data.train.to(device)
     batch = min(schedule.batch_size, len(train_split))
     if batch % distributed.world_size() != 0:
