@@ -26,6 +26,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
@@ -34,6 +35,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 class VariableError(ValueError):
     """A variable that cannot be read, or that no notebook declares."""
+
+
+class KernelDiedError(RuntimeError):
+    """The process in which a notebook ran ended, without an error of Python's."""
 
 
 def parse_variables(arguments: list[str]) -> dict[str, Any]:
@@ -113,23 +118,25 @@ class CellLog(logging.Handler):
     def __init__(self, cells: int) -> None:
         super().__init__(logging.INFO)
         self.cells = cells
+        self.current = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
         if started := re.match(r"Executing Cell (\d+)", message):
-            print(f"    cell {started[1]} of {self.cells}", flush=True)
+            self.current = int(started[1])
+            print(f"    cell {self.current} of {self.cells}", flush=True)
         elif record.funcName == "log_output_message" and not re.fullmatch(r"<.+>", message):
             print(textwrap.indent(message.rstrip(), " " * 8), flush=True)
 
 
 @contextlib.contextmanager
-def shown_log(cells: int) -> Iterator[None]:
+def shown_log(cells: int) -> Iterator[CellLog]:
     """Send papermill's log to the terminal while a notebook of that many cells runs."""
     logger, handler = logging.getLogger("papermill"), CellLog(cells)
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:
-        yield
+        yield handler
     finally:
         logger.removeHandler(handler)
 
@@ -146,25 +153,29 @@ def run_notebook(source: Path, target: Path, parameters: dict[str, Any]) -> None
     """Run `source` in this directory with this Python's kernel and move the result to `target` once it is whole.
 
     While it runs, and after a failure, what there is of it lies beside the target as `NAME.partial.ipynb`.
-    Raises PapermillExecutionError where a cell raises.
+    Raises PapermillExecutionError where a cell raises, KernelDiedError where its process ends.
     """
+    os.environ.setdefault("PYTHONFAULTHANDLER", "1")  # a process that crashes says where
     # A kernel of the same name that the user installed elsewhere must not take the place of this environment's own.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     os.environ.pop("JUPYTER_PATH", None)
     partial = target.with_suffix(".partial.ipynb")
     cells = len(nbformat.read(source, as_version=4).cells) + bool(parameters)
-    with shown_log(cells):
-        executed = papermill.execute_notebook(
-            source,
-            partial,
-            parameters,
-            kernel_name="python3",
-            language="python",
-            log_output=True,
-            progress_bar=False,
-            cwd=".",
-            extra_arguments=["--log-level=ERROR"],  # the kernel's own log, not that of the cells
-        )
+    with shown_log(cells) as log:
+        try:
+            executed = papermill.execute_notebook(
+                source,
+                partial,
+                parameters,
+                kernel_name="python3",
+                language="python",
+                log_output=True,
+                progress_bar=False,
+                cwd=".",
+                extra_arguments=["--log-level=ERROR"],  # the kernel's own log, not that of the cells
+            )
+        except DeadKernelError as error:
+            raise KernelDiedError(f"the process that ran {source} died in cell {log.current} of {cells}") from error
     fold_injected_cell(executed)
     nbformat.write(executed, partial)
     os.replace(partial, target)
@@ -173,7 +184,8 @@ def run_notebook(source: Path, target: Path, parameters: dict[str, Any]) -> None
 def run_all(root: Path, variables: dict[str, Any]) -> None:
     """Bring `book/executed` up to date with `notebooks`.
 
-    Raises VariableError where no notebook declares one of the variables, PapermillExecutionError where a cell raises.
+    Raises VariableError where no notebook declares one of the variables, PapermillExecutionError where a cell raises,
+    KernelDiedError where the process of a notebook ends.
     """
     sources = sorted((root / "notebooks").glob("*.ipynb"))
     notebooks = {source: nbformat.read(source, as_version=4) for source in sources}
@@ -201,6 +213,13 @@ def run_all(root: Path, variables: dict[str, Any]) -> None:
             partial = f"book/executed/{source.stem}.partial.ipynb"
             print(f"{title}: failed in cell {error.cell_index + 1}, see {partial}", flush=True)
             raise
+        except KernelDiedError as error:
+            raise KernelDiedError(
+                f"{error}, without an error of Python's. The system may have ended it for want of memory, or a "
+                f"library crashed, and the lines above say where.\n{number - 1} of {len(notebooks)} notebooks are "
+                "finished, and the models that were trained are kept: the same command goes on from there. If it dies "
+                "in the same place again, a smaller network needs less memory (WIDTH=0.0625 BATCH_SIZE=64)."
+            ) from error
         seconds = round(time.monotonic() - started, 1)
         draft = record.with_suffix(".partial.json")
         draft.write_text(json.dumps({"digest": digest, "parameters": parameters, "seconds": seconds}, indent=1) + "\n")
@@ -241,7 +260,7 @@ def main() -> None:
     try:
         run_all(ROOT, with_recorded_profile(parse_variables(sys.argv[1:])))
         (ROOT / "book" / "executed" / "build.md").write_text(describe_build(ROOT))
-    except VariableError as error:
+    except (VariableError, KernelDiedError) as error:
         sys.exit(f"error: {error}")
     except PapermillExecutionError as error:
         sys.exit(str(error))  # the traceback, which ends with the exception

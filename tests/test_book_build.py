@@ -143,6 +143,19 @@ def test_script_ends_with_the_error_and_a_status(root: Path) -> None:
     assert ended.stderr.rstrip().endswith("KeyError: 'conv99'")
 
 
+def test_a_process_that_dies_is_told_of_in_words(root: Path) -> None:
+    write_notebook(root / "notebooks" / "02_y.ipynb", "print('alive')", "import os; os.abort()")
+    shutil.copy(SCRIPT, root / "book")
+    command = [sys.executable, root / "book" / "execute.py"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "the process that ran notebooks/02_y.ipynb died in cell 4 of 4" in ended.stderr
+    assert "1 of 2 notebooks are finished" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "Fatal Python error: Aborted" in ended.stderr  # where it was
+    assert "01_x: unchanged" in subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
 def test_runs_in_its_own_environment_whatever_kernels_the_user_has(root: Path) -> None:
     kernel = root / "jupyter" / "kernels" / "python3" / "kernel.json"
     kernel.parent.mkdir(parents=True)

@@ -42,7 +42,8 @@ def check_machine(with_torch: bool) -> None:
     gigabytes = 6 if with_torch and CUDA and version_of("torch") is None else 1
     free = shutil.disk_usage(ROOT).free / 1e9
     uv = shutil.which("uv")
-    print(f"Setting up .venv with Python {sys.version.split()[0]}. It takes about {gigabytes} GB of the {free:.0f} GB free,")
+    print(f"Setting up .venv with Python {sys.version.split()[0]}.")
+    print(f"It takes about {gigabytes} of the {free:.0f} GB that are free,", end=" ")
     print("and a minute with uv." if uv else "and 2 to 10 minutes with pip; a minute if uv is there (pip install uv).")
     if free < gigabytes:
         sys.exit("error: there is not enough room. With PyTorch's CPU-only wheels 1 GB will do: see README.md.")
