@@ -34,11 +34,7 @@ lock: setup
 
 # Every variable of the command line but PYTHON and STUDENT is a parameter of the notebooks; STUDENT=1 hides the solutions.
 book: setup
-	$(BIN)/python book/execute.py $(filter-out PYTHON=% STUDENT=%,$(MAKEOVERRIDES))
-	$(BIN)/jupyter-book build book/ --config _config.yml --path-output book -W --keep-going -n --all
-	@echo
-	@echo "The book is at file://$(CURDIR)/book/_build/html/index.html"
-	@echo "or, after $(BIN)/python -m http.server --directory book/_build/html, at http://localhost:8000"
+	$(BIN)/python book/build.py $(filter-out PYTHON=% STUDENT=%,$(MAKEOVERRIDES))
 
 sweep: setup
 	$(BIN)/python book/sweep.py $(NOTEBOOK) "$(GRID)" $(WITH)

@@ -73,11 +73,13 @@ def _candidates(attack: str, model: nn.Module, compiled: nn.Module | None, x: Te
     candidates = {
         "plain loop": lambda: plain(attack, model, x, y),
         "snslib": _ours(attack, model, x, y),
-        "snslib, bfloat16": _ours(attack, model, x, y, "bfloat16"),
     }
     if compiled is not None:
         candidates["snslib, compiled"] = _ours(attack, compiled, x, y)
-        candidates["snslib, bfloat16, compiled"] = _ours(attack, compiled, x, y, "bfloat16")
+    if has_bfloat16(x.device.type):
+        candidates["snslib, bfloat16"] = _ours(attack, model, x, y, "bfloat16")
+        if compiled is not None:
+            candidates["snslib, bfloat16, compiled"] = _ours(attack, compiled, x, y, "bfloat16")
     for library, make in {"torchattacks": _torchattacks, "foolbox": _foolbox, "art": _art}.items():
         try:
             importlib.import_module(library)

@@ -11,7 +11,7 @@ from setting import model_and_images
 from timing import interleaved, row
 from torch import Tensor, nn
 
-from snslib.modes import arranged, autocast, folded
+from snslib.modes import arranged, autocast, folded, has_bfloat16
 
 NETWORKS = (
     # name, width, images, side
@@ -19,6 +19,7 @@ NETWORKS = (
     ("vgg16", 1 / 4, 128, 32),
     ("vgg16", 1 / 2, 128, 32),
     ("vgg16", 1.0, 128, 32),
+    ("resnet18", 1 / 8, 128, 32),  # must be contiguous: what that costs
     ("resnet18", 1 / 4, 128, 32),
     ("resnet18", 1.0, 64, 32),
     ("alexnet", 1 / 4, 128, 64),
@@ -35,7 +36,7 @@ def measure(device: str, quick: bool) -> list[dict[str, Any]]:
         model.requires_grad_(False)
         ways: dict[str, Callable[[], Tensor]] = {"plain": partial(gradient, model, x, y)}
         chosen = set()
-        for precision in ("float32", "bfloat16"):
+        for precision in ("float32", "bfloat16") if has_bfloat16(device) else ("float32",):
             with autocast(x.device, precision):
                 takes_channels_last = arranged(model, x).is_contiguous(memory_format=torch.channels_last)
             for layout in (torch.contiguous_format, torch.channels_last):

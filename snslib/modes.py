@@ -1,5 +1,6 @@
 """Borrow a model to look at it, run it as fast as it goes meanwhile, and give it back as it was."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -110,26 +111,36 @@ def arranged(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def must_be_contiguous(model: nn.Module) -> bool:
-    """Whether the model has a convolution whose gradients some processors get wrong, or crash on, in channels_last.
+    """Whether the model has a convolution whose gradients PyTorch gets wrong, or crashes on, in channels_last on a CPU.
 
-    Those are 1x1 convolutions with a stride that read 2 to 7 channels, on processors with AVX2 and without AVX-512: oneDNN
-    writes past its workspace where it computes the gradient of the weights (its issue 6035). Every release of PyTorch
-    from 2.4 to 2.15 has it; results/convolutions.json says what was tried. The rule holds on every processor, so that
-    results do not depend on it. It can go once ``benchmarks/convolutions.py`` finds nothing wrong in the oldest PyTorch
-    that pyproject.toml allows.
+    Those are 1x1 convolutions with a stride that read fewer channels than a vector of the processor holds, 8 with AVX2
+    and 16 with AVX-512: oneDNN writes past its workspace where it computes the gradient of the weights (its issue
+    6035). Every release of PyTorch from 2.4 to 2.15 has it; results/convolutions.json says what was tried. The rule
+    is one for all processors, so that results do not depend on it. It can go once ``benchmarks/convolutions.py`` finds
+    nothing wrong in the oldest PyTorch that pyproject.toml allows.
     """
     return any(
         isinstance(module, nn.Conv2d)
         and module.kernel_size == (1, 1)
         and module.stride != (1, 1)
-        and module.in_channels < 8
+        and module.in_channels < 16
         for module in model.modules()
     )
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """A context in which the network computes in ``precision``, one of PRECISIONS, whatever is around it."""
+    """A context in which the network computes in ``precision``, one of PRECISIONS, whatever is around it.
+
+    Warns of bfloat16 where it is no gain.
+    """
+    if precision == "bfloat16" and not has_bfloat16(device.type):
+        warnings.warn("this processor has no bfloat16: float32 is about ten times as fast here", stacklevel=3)
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether a device, "cpu" or of another type, computes convolutions in bfloat16 itself."""
+    return device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def images_at_once(device: torch.device) -> int:

@@ -245,7 +245,10 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) 
     """Write tensors and a JSON-able state as one safetensors file; written beside and moved, never half there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.touch()
+    permissions = beside.stat().st_mode  # as the user's umask wants them; safetensors would let nobody else read it
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, beside, {"state": json.dumps(state)})
+    beside.chmod(permissions)
     os.replace(beside, path)
 
 

@@ -29,6 +29,7 @@ def experiment(folder: Path) -> Experiment:
     return Experiment(TINY, folder, progress=lambda line: None)
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("defense", DEFENSES)
 def test_every_defense_trains_and_is_measured(experiment: Experiment, defense: str) -> None:
     record = experiment.accuracy(defense)

@@ -93,6 +93,7 @@ def test_googlenet_has_the_published_channels() -> None:
 # --- every network ---
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize(
     ("name", "size"), [*((name, 32) for name in BUILDERS), ("alexnet", 64), ("alexnet", 224), ("vgg16", 64)]
 )

@@ -20,6 +20,8 @@ from snslib.models import build_model, conv_bn_relu
 from snslib.objectives import ALP, EAT, PAT, SNS, Objective, Vanilla
 from snslib.training import Schedule, load_tensors, save_tensors, train
 
+pytestmark = pytest.mark.trains
+
 
 def small_model(seed: int = 0) -> nn.Module:
     """Three layers with BatchNorm, and Dropout, so that the global random state matters."""
@@ -295,6 +297,9 @@ def test_tensors_and_state_are_saved_exactly(tmp_path: Path) -> None:
     tensors = {"a": torch.randn(3, 4)[:, ::2], "n": torch.tensor(7), "half": torch.randn(2).bfloat16()}
     state = {"history": [{"loss": 0.1 + 0.2}], "name": "é"}
     save_tensors(tmp_path / "new" / "file", tensors, state)
+    (tmp_path / "new" / "beside").touch()
+    modes = {path.stat().st_mode for path in (tmp_path / "new").iterdir()}
+    assert len(modes) == 1  # the umask decides who reads it, as of any file
     loaded, loaded_state = load_tensors(tmp_path / "new" / "file")
     torch.testing.assert_close(loaded, tensors, rtol=0, atol=0)
     assert loaded_state == state

@@ -59,7 +59,9 @@ def alone() -> Iterator[None]:
     """One setup at a time: another one that was started meanwhile waits, and finds all done."""
     import fcntl
 
-    with open(ROOT / ".venv.lock", "w") as lock:
+    folder = ROOT / ".cache"
+    folder.mkdir(exist_ok=True)
+    with open(folder / "environment.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The two commands where machines differ: paths, languages, homes, what is installed, who else is at work.
+# On Linux, as root (it adds two users): tools/anywhere.sh [CASE ...]; a line per case, logs in the folder it names.
+# Each case is a copy of the project that sets itself up, builds the book at toy size and runs the tests that touch files.
+set -uo pipefail
+project=$(cd "$(dirname "$0")/.." && pwd)
+folder=$(mktemp -d /tmp/anywhere.XXXX)
+chmod 755 "$folder"
+small="WIDTH=0.0625 STEPS=1 VANILLA_EPOCHS=1 PAT_EPOCHS=1 SOURCE_EPOCHS=1 EPOCHS=1 N_PAIRS=40 N_TEST=20 BATCH_SIZE=128"
+tests="tests/test_book_build.py tests/test_cache.py tests/test_data.py tests/test_command_line.py tests/test_sweep.py"
+both="make book $small && .venv/bin/pytest $tests"
+
+copy() { git clone --quiet "$project" "$1"; }
+without() { # a folder with links to all programs but those that are named
+    local bin=$folder/without-$1
+    mkdir -p "$bin"
+    for program in $(IFS=:; for d in $PATH; do ls -d "$d"/* 2>/dev/null; done); do
+        [[ " $* " == *" $(basename "$program") "* ]] || ln -s "$program" "$bin/" 2>/dev/null
+    done
+    echo "$bin"
+}
+
+path() { # spaces and umlauts
+    copy "$folder/my copy (für Bücher)" && cd "$folder/my copy (für Bücher)" && sh -c "$both"
+}
+language() { copy "$folder/c" && cd "$folder/c" && LANG=C LC_ALL=C sh -c "$both"; }
+nonpm() { copy "$folder/nonpm" && cd "$folder/nonpm" && PATH=$(without npm npx node) sh -c "$both"; }
+archive() {
+    mkdir "$folder/archive" && git -C "$project" archive HEAD | tar x -C "$folder/archive" && cd "$folder/archive" && sh -c "$both"
+}
+readonly() { # a home in which nobody can write, root included
+    copy "$folder/home" && cd "$folder/home" && HOME=/sys sh -c "$both"
+}
+twice() { # the same command twice at the same time, setup included
+    copy "$folder/twice" && cd "$folder/twice" || return
+    sh -c "$both" >first.log 2>&1 & local first=$!
+    sh -c "$both" >second.log 2>&1 & local second=$!
+    wait $first && wait $second && grep -h "waits" first.log second.log
+}
+users() { # two users, one cache, one group: the second reads and goes on from what the first one made
+    groupadd -f readers && for user in reader1 reader2; do
+        id $user >/dev/null 2>&1 || useradd -m -g readers $user
+    done
+    mkdir -m 2775 "$folder/cache" && chgrp readers "$folder/cache"
+    local user
+    for user in reader1 reader2; do
+        copy "$folder/$user" && chown -R $user "$folder/$user" || return
+        (cd "$folder/$user" && setpriv --reuid=$user --regid=readers --clear-groups env HOME=/home/$user \
+            SNSLIB_CACHE="$folder/cache" sh -c "umask 002 && $both") || return
+    done
+    ! find "$folder/cache" -type f ! -perm -g=r | grep .
+}
+
+failed=0
+for case in ${*:-path language nonpm archive readonly twice users}; do
+    SECONDS=0
+    if (set -e; "$case") >"$folder/$case.log" 2>&1 </dev/null; then outcome=passed; else outcome=FAILED failed=1; fi
+    echo "$case: $outcome in $SECONDS s"
+done
+echo "logs: $folder/*.log"
+exit $failed
