@@ -12,7 +12,7 @@ from timing import interleaved, row
 from torch import Tensor, nn
 
 import snslib as sns
-from snslib.modes import has_bfloat16
+from snslib.inference import has_bfloat16
 
 EPS, STEP_SIZE, STEPS = 8 / 255, 0.8 / 255, 10
 Attack = Callable[[], Tensor]

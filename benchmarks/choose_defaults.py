@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from snslib import cache
-from snslib.experiment import Experiment
-from snslib.settings import PROFILES
-from snslib.zoo import N_VALIDATE
+from snslib import files
+from snslib.study.experiment import Experiment
+from snslib.study.networks import N_VALIDATE
+from snslib.study.settings import PROFILES
 
 RESULTS = Path(__file__).parent.parent / "results"
 RATES: dict[str, dict[str, tuple[str, tuple[float, ...]]]] = {  # profile, defense: its setting and the values tried
@@ -48,7 +48,7 @@ def main() -> None:
                 print(rows[-1], flush=True)
     about = {"what": "validation accuracy of the last epoch", "profile": name, "n": min(profile.validation, N_VALIDATE)}
     about |= {"changes": CHANGES[name]} if CHANGES[name] else {}
-    cache.write_json(RESULTS / f"{name}_defaults.json", {**about, **cache.provenance("cpu"), "result": rows})
+    files.write_json(RESULTS / f"{name}_defaults.json", {**about, **files.provenance("cpu"), "result": rows})
 
 
 if __name__ == "__main__":

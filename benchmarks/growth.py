@@ -15,7 +15,7 @@ from setting import model_and_images
 from timing import interleaved
 
 import snslib as sns
-from snslib.training import load_tensors
+from snslib.files import load_tensors
 
 
 def measure(device: str, quick: bool) -> list[dict[str, Any]]:

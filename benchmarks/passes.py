@@ -11,7 +11,7 @@ from setting import model_and_images
 from timing import interleaved, row
 from torch import Tensor, nn
 
-from snslib.modes import arranged, autocast, folded, has_bfloat16
+from snslib.inference import arranged, autocast, folded, has_bfloat16
 
 NETWORKS = (
     # name, width, images, side

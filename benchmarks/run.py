@@ -21,7 +21,7 @@ import sns_epoch
 import threads
 import torch
 
-from snslib import cache
+from snslib import files
 
 RESULTS = Path(__file__).parent.parent / "results"
 SECTIONS = {
@@ -50,8 +50,8 @@ def main() -> None:
         rows = SECTIONS[name].measure(options.device, options.quick)
         if rows and not options.quick:
             record = json.loads(path.read_text()) if path.exists() else {}
-            about = {"seconds": round(time.perf_counter() - began), **cache.provenance(options.device)}
-            cache.write_json(path, record | {name: about | {"rows": rows}})
+            about = {"seconds": round(time.perf_counter() - began), **files.provenance(options.device)}
+            files.write_json(path, record | {name: about | {"rows": rows}})
             print(f"written to {path}", flush=True)
 
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from snslib import record
 from snslib.data import Split, batches
-from snslib.models import split_at
-from snslib.modes import arranged
-from snslib.objectives import SNS
-from snslib.prefix import FixedPairs
+from snslib.inference import arranged
+from snslib.training.fixed_pairs import FixedPairs
+from snslib.training.models import split_at
+from snslib.training.objectives import SNS
 
 FIRST_LAYER, LAYERS, LAM, LR = "conv8", tuple(f"conv{i}" for i in range(8, 14)), 5.0, 0.001
 BATCH = 128

@@ -66,9 +66,9 @@ def with_recorded_profile(variables: dict[str, Any]) -> dict[str, Any]:
     name = variables.get("profile")
     if not isinstance(name, str) or variables.keys() & {"model", "width", "dataset"}:
         return variables
-    from snslib import reproduction  # takes seconds to import
+    from snslib.study import rows  # takes seconds to import
 
-    if (recorded := reproduction.recorded_profile(name)) != name:
+    if (recorded := rows.recorded_profile(name)) != name:
         print(f"no rows of {name} are recorded: the book shows {recorded}. With WIDTH=1 {name} is trained.", flush=True)
     return variables | {"profile": recorded}
 

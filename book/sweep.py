@@ -21,10 +21,10 @@ from matplotlib.figure import Figure
 from papermill.exceptions import PapermillExecutionError
 from sklearn.model_selection import ParameterGrid
 
-from snslib import settings
-from snslib.experiment import Experiment
-from snslib.plots import use_style
-from snslib.plots.fig3b import COLUMNS
+from snslib.book.figures import use_style
+from snslib.book.figures.fig3b import COLUMNS
+from snslib.study import settings
+from snslib.study.experiment import Experiment
 
 
 def parse_grid(text: str) -> list[dict[str, Any]]:

@@ -1,13 +1,13 @@
 """Neuron sensitivity and Sensitive Neuron Stabilizing (Zhang et al. 2021), the parts of the paper as a library."""
 
 from snslib.attacks import fgsm, least_likely_class, mi_fgsm, paper_attacks, pgd, step_ll
-from snslib.datasets import load_dataset
 from snslib.hooks import record, suppress
 from snslib.losses import adversarial_loss, logit_pairing, sns_loss
-from snslib.models import build_model
 from snslib.overlap import average_jaccard, chance_jaccard, jaccard, total_jaccard
-from snslib.published import load_pretrained
 from snslib.sensitivity import dual_pairs, important_neurons, neuron_sensitivity, top_neurons
+from snslib.training.datasets import load_dataset
+from snslib.training.models import build_model
+from snslib.training.pretrained import load_pretrained
 
 __version__ = "0.1.0"
 

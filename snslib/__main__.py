@@ -13,11 +13,18 @@ from typing import Any
 
 import torch
 
-from snslib import cache, distributed, profiling, published, reproduction, settings
-from snslib.experiment import Experiment
+from snslib.arguments import parse
+from snslib.attacks import ATTACKS
+from snslib.profile import measure
+from snslib.profile import options as profile_options
 from snslib.sensitivity import top_neurons
-from snslib.settings import Settings
-from snslib.zoo import ATTACKS, DEFENSES
+from snslib.study import records, settings
+from snslib.study import reproduce as reproduction
+from snslib.study.experiment import Experiment
+from snslib.study.rows import ROWS, folder_of
+from snslib.study.settings import Settings
+from snslib.training import parallel, pretrained
+from snslib.training.objectives import DEFENSES
 
 PROGRAM = "python -m snslib"
 SPLITS = ("test", "train")
@@ -29,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = vars(_parser(arguments).parse_args(arguments))
         if options["command"] == "profile":
-            print("\n".join(profile({name: options[name] for name in profiling.options()})))
+            print("\n".join(profile({name: options[name] for name in profile_options.options()})))
             return 0
-        with distributed.process_group(options["device"]):
-            first = distributed.rank() == 0
+        with parallel.process_group(options["device"]):
+            first = parallel.rank() == 0
             run = settings.from_parameters({field.name: options[field.name] for field in fields(Settings)})
             experiment = Experiment(run, options["out"], _progress if first else _nothing)
             lines = COMMANDS[options["command"]][1](experiment, options)
@@ -72,15 +79,15 @@ def sensitivity(experiment: Experiment, options: dict[str, Any]) -> list[str]:
 def reproduce(experiment: Experiment, options: dict[str, Any]) -> list[str]:
     """Where the rows are; each is trained, published and measured first where that is missing."""
     rows = options["rows"].split(",") if options["rows"] else None
-    hours = float("inf") if options["hours"] is None else settings.parse("hours", options["hours"], float)
+    hours = float("inf") if options["hours"] is None else parse("hours", options["hours"], float)
     reproduction.reproduce(experiment.settings, experiment.folder, rows, hours, experiment.progress)
-    return [str(published.RESULTS / reproduction.folder_of(experiment.settings))]
+    return [str(pretrained.RESULTS / folder_of(experiment.settings))]
 
 
 def profile(options: dict[str, Any]) -> list[str]:
     """Accuracy in percent, per layer its sensitivity and most sensitive neurons, and where the report is."""
     out = options["out"] or f"profile-{options['model'].rpartition(':')[2]}"
-    found = profiling.profile(**profiling.from_parameters(options | {"out": out}), progress=_progress)
+    found = measure.profile(**profile_options.from_parameters(options | {"out": out}), progress=_progress)
     width = max(map(len, found.sigma))
     lines = [f"clean    {100 * found.clean:6.2f} %", f"pgd      {100 * found.attacked:6.2f} %"]
     lines.append(f"{'layer':<{width}} neurons     mean  most sensitive")
@@ -106,7 +113,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     for name, (about, _) in COMMANDS.items():
         command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
         if name == "reproduce":
-            text = f"of {', '.join(reproduction.ROWS)} (all that the network can have)"
+            text = f"of {', '.join(ROWS)} (all that the network can have)"
             command.add_argument("--rows", metavar="NAME,...", help=text)
             command.add_argument("--hours", metavar="NUMBER", help="begin nothing after so many")
         else:
@@ -115,7 +122,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         if name == "sensitivity":
             _add_choice(command, "attack", ATTACKS, "pgd", "that moves the neurons")
             _add_choice(command, "split", SPLITS, "test", "images, of which train are those that select the neurons")
-        out = f"where models and records are kept ({cache.default_folder()})"
+        out = f"where models and records are kept ({records.default_folder()})"
         command.add_argument("--out", type=Path, metavar="FOLDER", help=out)
         group = command.add_argument_group("settings", f"In brackets: as the profile {profile.profile} has them.")
         for field, hint in typing.get_type_hints(Settings, include_extras=True).items():
@@ -130,7 +137,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
 def _add_profile(commands: Any) -> None:
     about = "attack any model, measure every neuron, and write two tables and a page"
     command = commands.add_parser("profile", help=about, description=about, allow_abbrev=False)
-    for name, (_, text) in profiling.options().items():
+    for name, (_, text) in profile_options.options().items():
         text += " (profile-NAME)" * (name == "out")
         command.add_argument(_option(name), metavar="VALUE", required=name in ("model", "data"), help=text)
 
@@ -154,7 +161,7 @@ def _profile(arguments: list[str]) -> Settings:
 
 
 def _path(experiment: Experiment, record: dict[str, Any]) -> str:
-    return str(cache.record_path(experiment.folder, record["what"], record["config"]))
+    return str(records.record_path(experiment.folder, record["what"], record["config"]))
 
 
 def _progress(line: str) -> None:

@@ -17,15 +17,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snslib import checks, kernels
-from snslib.modes import PRECISIONS, arranged, autocast, frozen
+from snslib import arguments, kernels
+from snslib.inference import PRECISIONS, arranged, autocast, frozen
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, x, y) to x'
+ATTACKS = {  # name: as the paper writes it, in the order of Table 1
+    "step_ll": "Step-LL",
+    "mi_fgsm": "MI-FGSM",
+    "pgd": "PGD",
+    "fgsm": "FGSM",
+}
 
 
 def least_likely_class(model: nn.Module, x: Tensor) -> Tensor:
     """The class to which the model gives the lowest logit, int64 (N,): the target of Step-LL (Kurakin et al. 2017)."""
-    checks.images("x", x)
+    arguments.images("x", x)
     with frozen(model), torch.no_grad():
         return model(arranged(model, x)).argmin(1)
 
@@ -55,7 +61,7 @@ def fgsm(
         ValueError: x outside [0, 1] or with NaN, labels that do not fit, eps < 0, an unknown precision.
     """
     loss = _Loss(x, y, targeted)
-    checks.not_negative("eps", eps)
+    arguments.not_negative("eps", eps)
     with _borrowed(model, x, precision) as x:
         return kernels.sign_step(x, loss.gradient(model, x), x, eps, eps).contiguous()
 
@@ -95,7 +101,7 @@ def mi_fgsm(
     """
     loss = _Loss(x, y, targeted)
     _check_iterative(eps, step_size, steps)
-    checks.not_negative("decay", decay)
+    arguments.not_negative("decay", decay)
     with _borrowed(model, x, precision) as x:
         x_adv, direction = x, torch.zeros_like(x)
         for _ in range(steps):
@@ -139,7 +145,7 @@ def pgd(
     """
     loss = _Loss(x, y, targeted)
     _check_iterative(eps, step_size, steps)
-    checks.at_least("restarts", restarts, 1)
+    arguments.at_least("restarts", restarts, 1)
     if restarts > 1 and not random_start:
         raise ValueError(f"restarts: {restarts} restarts from the same point are all alike; pass random_start=True")
     if generator is None:
@@ -189,7 +195,7 @@ def paper_attacks(eps: float, step_size: float, steps: int, precision: str = "fl
 @contextmanager
 def _borrowed(model: nn.Module, x: Tensor, precision: str) -> Iterator[Tensor]:
     """The model frozen and computing in a precision, and x detached, in the memory format that suits the model."""
-    checks.one_of("precision", precision, PRECISIONS)
+    arguments.one_of("precision", precision, PRECISIONS)
     with autocast(x.device, precision), frozen(model):
         yield arranged(model, x.detach())
 
@@ -198,8 +204,8 @@ class _Loss:
     """Summed cross-entropy to y, which every attack climbs; negated when y is a target to reach."""
 
     def __init__(self, x: Tensor, y: Tensor, targeted: bool) -> None:
-        checks.images("x", x)
-        checks.labels("y", y, len(x))
+        arguments.images("x", x)
+        arguments.labels("y", y, len(x))
         with torch.inference_mode(False):
             self.y = y.clone()  # labels made in inference mode cannot take part in a backward pass
         self.highest, self.sign = int(y.max()), -1.0 if targeted else 1.0
@@ -229,6 +235,6 @@ class _Loss:
 
 
 def _check_iterative(eps: float, step_size: float, steps: int) -> None:
-    checks.not_negative("eps", eps)
-    checks.not_negative("step_size", step_size)
-    checks.at_least("steps", steps, 1)
+    arguments.not_negative("eps", eps)
+    arguments.not_negative("step_size", step_size)
+    arguments.at_least("steps", steps, 1)

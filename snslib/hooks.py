@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from snslib import checks
+from snslib import arguments
 
 
 def channels_of(layer: str, output: object) -> Tensor:
@@ -26,7 +26,7 @@ def on_output(model: nn.Module, actions: Mapping[str, Callable[[Tensor], Tensor 
     Raises:
         ValueError: a name is no layer of the model, or a layer's output is not a tensor (N, C, ...).
     """
-    modules = checks.layers(model, list(actions))
+    modules = arguments.layers(model, list(actions))
     with ExitStack() as stack:
         for name, module in modules.items():
 
@@ -61,7 +61,7 @@ def record(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor
 
         return action
 
-    with on_output(model, {name: keep(name) for name in checks.layers(model, layers)}):
+    with on_output(model, {name: keep(name) for name in arguments.layers(model, layers)}):
         yield activations
 
 
@@ -81,7 +81,7 @@ def suppress(model: nn.Module, neurons: Mapping[str, Tensor | Sequence[int]], be
 
     def scale(name: str) -> Callable[[Tensor], Tensor]:
         def action(output: Tensor) -> Tensor:
-            checks.channels("neurons", name, indices[name], output.shape[1])
+            arguments.channels("neurons", name, indices[name], output.shape[1])
             factor = torch.ones(output.shape[1], dtype=output.dtype, device=output.device)
             factor[indices[name].to(output.device)] = beta
             return output * factor.view(1, -1, *[1] * (output.ndim - 2))

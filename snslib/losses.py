@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from snslib import checks, kernels
+from snslib import arguments, kernels
 
 REDUCTIONS = ("mean", "space_mean", "sum", "relative", "image_relative")
 
@@ -38,7 +38,7 @@ def sns_loss(
         ValueError: no layers, a layer that was not recorded, no neurons of a layer or some that it does not have,
             shapes that differ, an unknown reduction.
     """
-    checks.one_of("reduction", reduction, REDUCTIONS)
+    arguments.one_of("reduction", reduction, REDUCTIONS)
     if not omega:
         raise ValueError("omega: expected the sensitive neurons of at least one layer, got none")
     terms = []
@@ -50,7 +50,7 @@ def sns_loss(
             raise ValueError(f"adversarial: {layer!r} has shape {tuple(b.shape)}, the clean one {tuple(a.shape)}")
         if len(neurons) == 0:
             raise ValueError(f"omega: expected at least one neuron of {layer!r}, got none")
-        checks.channels("omega", layer, neurons, a.shape[1])
+        arguments.channels("omega", layer, neurons, a.shape[1])
         neurons = neurons.to(a.device)
         distances = kernels.channel_l1(a, b, neurons)
         if reduction in ("relative", "image_relative"):

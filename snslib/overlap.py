@@ -1,16 +1,9 @@
 """How much sets of neurons overlap (Eq. 6-8), what chance alone would give, and how far the images decide it."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean
+from collections.abc import Iterable, Sequence
 
-import numpy as np
-import torch
 from torch import Tensor
-
-from snslib import checks
-from snslib.sensitivity import top_neurons
 
 NeuronSet = Tensor | Iterable[int]
 
@@ -30,7 +23,7 @@ def average_jaccard(sets: Sequence[NeuronSet]) -> float:
     Raises:
         ValueError: fewer than two sets, or a pair of empty ones.
     """
-    members = _at_least_two(sets)
+    members = at_least_two(sets)
     pairs = [jaccard(members[i], members[j]) for i in range(len(members)) for j in range(i)]
     return sum(pairs) / len(pairs)
 
@@ -41,7 +34,7 @@ def total_jaccard(sets: Sequence[NeuronSet]) -> float:
     Raises:
         ValueError: fewer than two sets, or nothing in any of them.
     """
-    members = _at_least_two(sets)
+    members = at_least_two(sets)
     union = set.union(*members)
     if not union:
         raise ValueError("sets: the Jaccard index of empty sets is undefined")
@@ -65,134 +58,7 @@ def chance_jaccard(k: int, channels: int) -> float:
     )
 
 
-def by_class(ours: Sequence[Sequence[int]], theirs: Sequence[Sequence[int]]) -> dict[str, list[float]]:
-    """How alike two kinds of neuron sets are, class by class (Eq. 6).
-
-    Args:
-        ours: a set of one kind per class, such as its sensitive neurons.
-        theirs: one of the other kind, such as its important neurons; empty for a class that has none.
-
-    Returns:
-        "same", per class the index of its two sets; "others", the mean index of its own set and those of the other kind
-        of the other classes; NaN where there is none.
-    """
-    there = [i for i, neurons in enumerate(theirs) if len(neurons)]
-    found = {"same": [math.nan] * len(theirs), "others": [math.nan] * len(theirs)}
-    for i in there:
-        found["same"][i] = jaccard(ours[i], theirs[i])
-        if len(there) > 1:
-            found["others"][i] = fmean(jaccard(ours[i], theirs[j]) for j in there if j != i)
-    return found
-
-
-def by_layer(sets: Mapping[str, Sequence[Sequence[int]]], channels: Mapping[str, int]) -> dict[str, dict[str, float]]:
-    """How alike the sets of all classes are, layer by layer.
-
-    Args:
-        sets: layer to one set of neurons per class, all with as many.
-        channels: layer to its number of neurons.
-
-    Returns:
-        "average" (Eq. 7), "total" (Eq. 8) and "chance", what Eq. 7 is to expect of random sets, each layer to index.
-    """
-    return {
-        "average": {layer: average_jaccard(of_layer) for layer, of_layer in sets.items()},
-        "total": {layer: total_jaccard(of_layer) for layer, of_layer in sets.items()},
-        "chance": {layer: chance_jaccard(len(of_layer[0]), channels[layer]) for layer, of_layer in sets.items()},
-    }
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """Whether two kinds of neuron sets, one of each kind per class, have more in common than chance gives.
-
-    Args:
-        mean: the mean over classes of the Jaccard index of a class's two sets (Eq. 6), in [0, 1].
-        p_neurons: share of draws that reach this mean when the sets of one kind are drawn from all neurons at random.
-        p_classes: the same when they are dealt out to the classes at random. It is small only if the sets of a class
-            belong together, more than with those of other classes.
-    """
-
-    mean: float
-    p_neurons: float
-    p_classes: float
-
-
-def likeness(
-    ours: Sequence[NeuronSet], theirs: Sequence[NeuronSet], channels: int, resamples: int = 9999, seed: int = 0
-) -> Likeness:
-    """Compare two kinds of neuron sets class by class, with one-sided permutation tests.
-
-    Args:
-        ours: the sets of one kind, such as the sensitive neurons of each class; at least two.
-        theirs: those of the other, as many sets, all of them with as many neurons.
-        channels: how many neurons they were chosen from.
-        resamples: random draws per test, at least 1.
-        seed: decides them.
-
-    Raises:
-        ValueError: as many sets of one kind as of the other are not there, or their sizes differ.
-    """
-    checks.at_least("resamples", resamples, 1)
-    a, b = _at_least_two(ours), _at_least_two(theirs)
-    sizes = {len(members) for members in (*a, *b)}
-    if len(a) != len(b) or len(sizes) != 1:
-        raise ValueError(f"ours, theirs: expected as many sets of equal sizes, got {len(a)} and {len(b)} of {sizes}")
-    k = sizes.pop()
-    index = np.array([[jaccard(one, other) for other in b] for one in a])
-    mean = float(index.diagonal().mean())
-    rng = np.random.default_rng(seed)
-    common = rng.hypergeometric(k, channels - k, k, size=(resamples, len(a)))
-    drawn = (common / (2 * k - common)).mean(1)
-    dealt = np.array([index[range(len(a)), rng.permutation(len(a))].mean() for _ in range(resamples)])
-    # the sets as they are count as one more draw; equal means may differ in the last bit
-    p_neurons, p_classes = ((1 + (values >= mean - 1e-12).sum()) / (1 + resamples) for values in (drawn, dealt))
-    return Likeness(mean, float(p_neurons), float(p_classes))
-
-
-def index_errors(
-    blocks: Sequence[Tensor], fraction: float, resamples: int = 200, seed: int = 0
-) -> tuple[float, float]:
-    """Standard errors of J_avg and J_total of one layer's sensitive neurons, over the images they were chosen by.
-
-    Neurons are chosen again by a random half of each class's images, many times. How far the indices of the halves lie
-    from that of all images, as root mean square, estimates the standard error (delete-half jackknife: Shao & Wu 1989).
-    The images are halved block by block.
-
-    Args:
-        blocks: per class, float (B, C): the sensitivities of the layer's neurons on B blocks of images of one size.
-        fraction: share of the layer's neurons that count as sensitive.
-        resamples: random halves, at least 1.
-        seed: decides them.
-
-    Returns:
-        The errors of Eq. 7 and of Eq. 8.
-
-    Raises:
-        ValueError: fewer than two blocks of a class.
-    """
-    checks.at_least("resamples", resamples, 1)
-    if few := [len(of_class) for of_class in blocks if len(of_class) < 2]:
-        raise ValueError(f"blocks: halving needs two blocks of images per class, got {few[0]}")
-    generator = torch.Generator().manual_seed(seed)
-
-    def indices(chosen: Sequence[Tensor]) -> tuple[float, float]:
-        sets = [top_neurons({"": of_class.mean(0)}, fraction=fraction)[""] for of_class in chosen]
-        return average_jaccard(sets), total_jaccard(sets)
-
-    def half(of_class: Tensor) -> Tensor:
-        return of_class[torch.randperm(len(of_class), generator=generator)[: len(of_class) // 2]]
-
-    whole = indices(blocks)
-    halves = [indices([half(of_class) for of_class in blocks]) for _ in range(resamples)]
-    average, total = (
-        math.sqrt(fmean((value - of_all) ** 2 for value in values))
-        for values, of_all in zip(zip(*halves, strict=True), whole, strict=True)
-    )
-    return average, total
-
-
-def _at_least_two(sets: Sequence[NeuronSet]) -> list[set[int]]:
+def at_least_two(sets: Sequence[NeuronSet]) -> list[set[int]]:
     if len(sets) < 2:
         raise ValueError(f"sets: expected at least two sets of neurons, got {len(sets)}")
     return [set(s.tolist() if isinstance(s, Tensor) else s) for s in sets]

@@ -7,11 +7,11 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from snslib import checks, distributed, kernels
+from snslib import arguments, kernels
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
 from snslib.hooks import on_output, record
-from snslib.modes import arranged, device_of, frozen, images_at_once
+from snslib.inference import arranged, device_of, frozen, images_at_once
 
 CHOICES = ("sensitive", "least", "random")  # of choose_neurons
 
@@ -36,12 +36,6 @@ def dual_pairs(
         yield x, attack(model, x, y)
 
 
-def adversarial_images(model: nn.Module, split: Split, attack: Attack) -> Tensor:
-    """x' of every image of a split, in its order, float (N, 3, H, W) on the CPU; each process makes its part."""
-    made = [x_adv.cpu() for _, x_adv in dual_pairs(model, distributed.share(split), attack)]
-    return distributed.gather(torch.cat(made))
-
-
 def joined(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
     """The pairs checked, and joined so that one pass takes both: x, then as many x', no more than suits the device.
 
@@ -52,8 +46,8 @@ def joined(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
         ValueError: shapes that differ, images outside [0, 1].
     """
     for x, x_adv in pairs:
-        checks.images("pairs (x)", x)
-        checks.images("pairs (x')", x_adv)
+        arguments.images("pairs (x)", x)
+        arguments.images("pairs (x')", x_adv)
         if x.shape != x_adv.shape:
             raise ValueError(f"pairs: x and x' must match, got {tuple(x.shape)} and {tuple(x_adv.shape)}")
         some = images_at_once(x.device) // 2
@@ -134,7 +128,7 @@ def _mean_of_outputs(
 
     def counted() -> Iterator[tuple[Tensor, int]]:
         for x in images:
-            checks.images("images", x)
+            arguments.images("images", x)
             yield x, len(x)
 
     means = _mean_over_images(model, counted(), layers, statistic, dtype)
@@ -154,7 +148,7 @@ def _mean_over_images(
 
     The outputs are reduced inside the hooks; empty where there are no inputs.
     """
-    names = list(checks.layers(model, layers))
+    names = list(arguments.layers(model, layers))
     batch: dict[str, Tensor] = {}
     total: dict[str, Tensor] = {}
     n = 0
@@ -200,7 +194,7 @@ def top_neurons(
     if fraction is not None and not 0 < fraction <= 1:
         raise ValueError(f"fraction: expected a share in (0, 1], got {fraction!r}")
     if k is not None:
-        checks.at_least("k", k, 1)
+        arguments.at_least("k", k, 1)
     _check_finite(sigma)
 
     def count(channels: int) -> int:
@@ -226,7 +220,7 @@ def choose_neurons(sigma: Mapping[str, Tensor], which: str, fraction: float, see
     Raises:
         ValueError: another name in ``which``; a fraction out of range; sensitivities that are not finite.
     """
-    checks.one_of("which", which, CHOICES)
+    arguments.one_of("which", which, CHOICES)
     generator = torch.Generator().manual_seed(seed)
     scores = {
         "sensitive": lambda value: value,
@@ -267,9 +261,9 @@ def important_neurons(
     Raises:
         ValueError: an unknown layer, no linear layer that fits it, a class or k out of range.
     """
-    checks.images("x_adv", x_adv)
-    checks.at_least("k1", k1, 1)
-    checks.at_least("k2", k2, 1)
+    arguments.images("x_adv", x_adv)
+    arguments.at_least("k1", k1, 1)
+    arguments.at_least("k2", k2, 1)
     linear = _classifier(model, classifier)
     if not 0 <= target < linear.out_features:
         raise ValueError(f"target: expected a class in 0..{linear.out_features - 1}, got {target!r}")
@@ -309,7 +303,7 @@ def _check_finite(sigma: Mapping[str, Tensor]) -> None:
 
 def _classifier(model: nn.Module, name: str | None) -> nn.Linear:
     if name is not None:
-        module = checks.layers(model, [name])[name]
+        module = arguments.layers(model, [name])[name]
         if not isinstance(module, nn.Linear):
             raise ValueError(f"classifier: {name!r} is a {type(module).__name__}, expected a linear layer")
         return module

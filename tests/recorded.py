@@ -4,10 +4,12 @@ from typing import Any
 
 import torch
 
-from snslib import claims, published
-from snslib.judges import Finding
-from snslib.training import save_tensors
-from snslib.zoo import ATTACKS
+from snslib.attacks import ATTACKS
+from snslib.claims import claims
+from snslib.claims.criteria import Finding
+from snslib.files import save_tensors
+from snslib.study import results
+from snslib.training import pretrained
 
 FOLDER, ALEXNET = "cifar10/vgg16-w1", "tiny-imagenet/alexnet-w1"
 N = 10_000
@@ -23,7 +25,7 @@ TRAINED = {"model": "vgg16", "width": 1.0, "sns": {"layers": LAYERS}}
 def put(row: str, what: str, result: Any, folder: str = FOLDER, seed: int = 0, **config: Any) -> None:
     name = row if seed == 0 else f"{row}-seed{seed}"
     entry = {"what": what, "config": {"trained": TRAINED, **config}, "result": result, "seed": seed, **ABOUT}
-    published.publish_record(published.RESULTS / folder / f"{name}.json", name, entry)
+    results.publish_record(pretrained.RESULTS / folder / f"{name}.json", name, entry)
 
 
 def put_accuracy(row: str, percent: dict[str, float], folder: str = FOLDER, seed: int = 0) -> None:
@@ -39,7 +41,7 @@ def put_sensitivity(
 
 def put_model(row: str, epochs: int, seconds: float, device: str = "cpu") -> None:
     state = {"history": [{"seconds": seconds / epochs}] * epochs, "device": device}
-    save_tensors(published.RESULTS / FOLDER / f"{row}.safetensors", {"x": torch.zeros(1)}, state)
+    save_tensors(pretrained.RESULTS / FOLDER / f"{row}.safetensors", {"x": torch.zeros(1)}, state)
 
 
 def put_targeted(sensitive: dict[str, list[list[int]]], penultimate: dict[str, list[list[int]]], k: int = 2) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from snslib.modes import has_bfloat16
+from snslib.inference import has_bfloat16
 
 ROOT = Path(__file__).parent.parent
 

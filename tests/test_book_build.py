@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from papermill.exceptions import PapermillExecutionError
 from scripts import load
 
-from snslib import reproduction
+from snslib.study import rows
 
 SCRIPT = Path(__file__).parent.parent / "book" / "execute.py"
 execute = load("execute.py")
@@ -202,7 +202,7 @@ def test_variables_are_read_as_numbers_lists_and_words() -> None:
 def test_a_profile_is_built_from_what_is_recorded_unless_a_network_is_asked_for(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reproduction, "recorded_profile", {"cifar10": "cifar10-small", "digits": "digits"}.__getitem__)
+    monkeypatch.setattr(rows, "recorded_profile", {"cifar10": "cifar10-small", "digits": "digits"}.__getitem__)
     assert execute.with_recorded_profile({"profile": "cifar10", "seed": 1}) == {"profile": "cifar10-small", "seed": 1}
     assert "the book shows cifar10-small" in capsys.readouterr().out
     for given in ({"profile": "cifar10", "width": 1.0}, {"profile": "digits"}, {"seed": 1}, {"profile": 3}, {}):

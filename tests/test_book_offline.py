@@ -17,7 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from scripts import load
 from sphinx.errors import ExtensionError
 
-from snslib.widgets import flipbook
+from snslib.book.widgets import flipbook
 
 ROOT = Path(__file__).parent.parent
 BUILT = ROOT / "book" / "_build" / "html"

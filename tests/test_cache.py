@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from snslib import cache
+from snslib import files
+from snslib.study import networks, records
 
 
 def make(folder: Path, inputs: dict[str, Any], calls: list[int], result: Any = 1.5) -> dict[str, Any]:
@@ -14,7 +15,7 @@ def make(folder: Path, inputs: dict[str, Any], calls: list[int], result: Any = 1
         calls.append(1)
         return result
 
-    return cache.record(folder, "accuracy", inputs, {"seed": 7}, "cpu", compute)
+    return records.record(folder, "accuracy", inputs, {"seed": 7}, "cpu", compute)
 
 
 def test_a_record_is_computed_once_and_holds_its_provenance(tmp_path: Path) -> None:
@@ -47,24 +48,49 @@ def test_a_failed_measurement_leaves_nothing(tmp_path: Path) -> None:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        cache.record(tmp_path, "accuracy", {}, {}, "cpu", fail)
+        records.record(tmp_path, "accuracy", {}, {}, "cpu", fail)
     with pytest.raises(TypeError):
         make(tmp_path, {"a": 1}, [], result=object())  # not JSON-able
     assert [p for p in tmp_path.rglob("*") if p.suffix == ".json"] == []
 
 
 def test_the_key_of_code_sees_code_and_not_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "PACKAGE", tmp_path)
+    monkeypatch.setattr(files, "PACKAGE", tmp_path)
     keys = []
     plain, changed = "def f():\n    return 1\n", "def f():\n    return 2\n"
     commented = "def f():  # why\n    'Doc.'\n    return 1\n"
     for source in (plain, commented, changed):
         (tmp_path / "m.py").write_text(source)
-        cache.code.cache_clear()
-        keys.append(cache.code(("m.py",)))
-    cache.code.cache_clear()
+        records.code.cache_clear()
+        keys.append(records.code("m"))
+    records.code.cache_clear()
     assert keys[0] == keys[1] != keys[2]
 
 
+@pytest.mark.parametrize(
+    "way", ["from snslib import n", "from snslib.n import f", "from snslib.room import n", "import os"]
+)
+def test_the_key_of_code_sees_what_is_imported(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "PACKAGE", tmp_path)
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room" / "__init__.py").touch()
+    (tmp_path / "m.py").write_text(f"def g():\n    {way}\n")
+    keys = []
+    for source in ("f = 1", "f = 2"):
+        for folder in (tmp_path, tmp_path / "room"):
+            (folder / "n.py").write_text(source)
+        records.code.cache_clear()
+        keys.append(records.code("m"))
+    records.code.cache_clear()
+    assert (keys[0] != keys[1]) == ("snslib" in way)
+
+
+def test_a_model_depends_on_all_that_trains_it() -> None:
+    """Of the rooms above training and evaluation nothing does."""
+    found = set(records.modules_of(*networks.TRAINING_CODE))
+    assert {"kernels.reference", "training.parallel", "training.fixed_pairs", "losses", "attacks"} <= found
+    assert not {name.split(".")[0] for name in found} & {"evaluation", "study", "claims", "book"}
+
+
 def test_keys_are_json_and_stable() -> None:
-    assert cache.key({"b": 1, "a": [1.5, None]}) == cache.key(json.loads('{"a": [1.5, null], "b": 1}'))
+    assert records.key({"b": 1, "a": [1.5, None]}) == records.key(json.loads('{"a": [1.5, null], "b": 1}'))

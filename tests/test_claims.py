@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 from recorded import ALEXNET, FOLDER, HALF, finding, put_accuracy, put_sensitivity, put_targeted, verdict
 
-from snslib import claims, paper, published
-from snslib.judges import Finding
+from snslib.claims import claims, paper
+from snslib.claims.criteria import Finding
+from snslib.training import pretrained
 
 
 @pytest.fixture(autouse=True)
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published, "RESULTS", tmp_path)
+    monkeypatch.setattr(pretrained, "RESULTS", tmp_path)
 
 
 def test_without_records_nothing_is_decided() -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from snslib import settings
 from snslib.__main__ import main
-from snslib.experiment import Experiment
-from snslib.zoo import ATTACKS, DEFENSES
+from snslib.attacks import ATTACKS
+from snslib.study import settings
+from snslib.study.experiment import Experiment
+from snslib.training.objectives import DEFENSES
 
 SMALL = "--width 1/16 --vanilla-epochs 1 --epochs 1 --steps 1 --n-pairs 40 --n-test 20 --batch-size 128 --device cpu"
 COMMANDS = ("train", "evaluate", "sensitivity")

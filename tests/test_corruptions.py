@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from snslib import corruptions
-from snslib.corruptions import CORRUPTIONS, Corruption, defocus_blur, fog, gaussian_noise, jpeg_compression
+from snslib.evaluation import corruptions
+from snslib.evaluation.corruptions import CORRUPTIONS, Corruption, defocus_blur, fog, gaussian_noise, jpeg_compression
 
 # Hendrycks & Dietterich (2019): github.com/hendrycks/robustness, ImageNet-C/create_c/make_cifar_c.py at ca36008.
 PUBLISHED: dict[str, Any] = {

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from snslib import datasets
 from snslib.data import Dataset, Split, augment, batches, to_float
-from snslib.datasets import load_dataset
+from snslib.training import datasets
+from snslib.training.datasets import load_dataset
 
 SPLITS = ("train", "validation", "test")
 
@@ -329,7 +329,7 @@ def test_damage_after_the_download_is_found(empty_root: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError("connection reset")])
-@pytest.mark.parametrize("where", ["torchvision.datasets.CIFAR10", "snslib.datasets._sha256"])
+@pytest.mark.parametrize("where", ["torchvision.datasets.CIFAR10", "snslib.training.datasets._sha256"])
 def test_interrupted_download_leaves_nothing(
     empty_root: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException, where: str
 ) -> None:

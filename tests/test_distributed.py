@@ -21,16 +21,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snslib import distributed, settings
 from snslib.attacks import pgd
 from snslib.data import Dataset, Split, to_float
-from snslib.datasets import load_dataset
-from snslib.experiment import Experiment
-from snslib.models import build_model
-from snslib.objectives import PAT, SNS, Objective, Vanilla
+from snslib.files import load_tensors
 from snslib.sensitivity import dual_pairs, neuron_sensitivity, top_neurons
-from snslib.training import Schedule, load_tensors, train
-from snslib.zoo import of_all, shared_accuracy
+from snslib.study import settings
+from snslib.study.experiment import Experiment
+from snslib.study.networks import of_all, shared_accuracy
+from snslib.training import parallel
+from snslib.training.datasets import load_dataset
+from snslib.training.loop import Schedule, train
+from snslib.training.models import build_model
+from snslib.training.objectives import PAT, SNS, Objective, Vanilla
 
 TINY = replace(
     settings.PROFILES["digits"],
@@ -99,7 +101,7 @@ def trained(name: str, checkpoint: Path | None = None, progress: Callable[[str],
         return {"accuracy": shared_accuracy(model, data.test.take(61), attack)}
 
     history = train(model, data, objective, SCHEDULES[name], validate, checkpoint, progress)
-    mine = distributed.share(data.test.take(31))
+    mine = parallel.share(data.test.take(31))
     sigma = of_all(neuron_sensitivity(model, dual_pairs(model, mine, attack), LAYERS), len(mine))
     timeless = [{k: v for k, v in entry.items() if k != "seconds"} for entry in history]
     return {"history": timeless, "model": model.state_dict(), "sigma": sigma}
@@ -113,20 +115,20 @@ def batchnorm(dtype: torch.dtype, **options: Any) -> dict[str, Tensor]:
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)
     result: dict[str, Tensor] = {}
-    mine = distributed.part(12)
-    with distributed.synchronised_batchnorm(norm):
+    mine = parallel.part(12)
+    with parallel.synchronised_batchnorm(norm):
         for step in range(2):
             images, direction = torch.randn(2, 12, 5, 4, 3, dtype=dtype)
             x = (images * 3 + 7)[mine].requires_grad_()
             y = norm(x)
             y.backward(direction[mine])
             assert x.grad is not None
-            result |= {f"y{step}": distributed.gather(y), f"x.grad{step}": distributed.gather(x.grad)}
+            result |= {f"y{step}": parallel.gather(y), f"x.grad{step}": parallel.gather(x.grad)}
         norm.eval()
-        result["eval"] = distributed.gather(norm(x.detach()))
+        result["eval"] = parallel.gather(norm(x.detach()))
     for name, parameter in norm.named_parameters():
         assert parameter.grad is not None
-        result[f"{name}.grad"] = distributed.mean(parameter.grad, 1) * distributed.world_size()
+        result[f"{name}.grad"] = parallel.mean(parameter.grad, 1) * parallel.world_size()
     assert "forward" not in norm.__dict__
     return result | dict(norm.named_buffers())
 
@@ -136,12 +138,12 @@ def batchnorm(dtype: torch.dtype, **options: Any) -> dict[str, Tensor]:
 
 def work(out: Path) -> None:
     """Everything that the tests below compare, by two processes that share no folder."""
-    rank = distributed.rank()
+    rank = parallel.rank()
     mine = out / f"files of {rank}"
     result: dict[str, Any] = {name: trained(name, mine / name) for name in SCHEDULES}
     result["batchnorm"] = {name: batchnorm(**case) for name, case in BATCHNORMS.items()}
-    result["gather"] = distributed.gather(torch.arange(7)[distributed.part(7)])
-    result["mean"] = distributed.mean(torch.tensor([1.0, 2.0]) + rank, 1 + 2 * rank)
+    result["gather"] = parallel.gather(torch.arange(7)[parallel.part(7)])
+    result["mean"] = parallel.mean(torch.tensor([1.0, 2.0]) + rank, 1 + 2 * rank)
     lines: list[str] = []
     experiment = Experiment(TINY, mine / "cache", lines.append)
     records = [experiment.accuracy("sns_sen_adv"), experiment.sensitivity("sns_sen_adv")]
@@ -149,7 +151,7 @@ def work(out: Path) -> None:
     again = Experiment(TINY, mine / "cache", lines.append)
     assert [again.accuracy("sns_sen_adv"), again.sensitivity("sns_sen_adv")] == records
     result["errors"] = {name: message(provoke) for name, provoke in ERRORS.items()}
-    everyone: list[Any] = [None] * distributed.world_size()
+    everyone: list[Any] = [None] * parallel.world_size()
     torch.distributed.all_gather_object(everyone, result)
     if rank == 0:
         torch.save(everyone, out / "results")
@@ -160,11 +162,11 @@ def killed(out: Path) -> None:
     fresh = not (out / "checkpoint").exists()
 
     def kill(line: str) -> None:
-        if fresh and distributed.rank() == 1 and line.startswith("epoch 1/"):
+        if fresh and parallel.rank() == 1 and line.startswith("epoch 1/"):
             os.kill(os.getpid(), signal.SIGKILL)
 
     result = trained("vanilla", out / "checkpoint", kill)
-    if distributed.rank() == 0:
+    if parallel.rank() == 0:
         torch.save(result, out / "results")
 
 
@@ -181,12 +183,12 @@ class Diverging(Vanilla):
 
     def __call__(self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor) -> Any:
         loss, terms = super().__call__(model, x, x_adv, y)
-        return loss * (torch.nan if distributed.rank() == 1 else 1), terms
+        return loss * (torch.nan if parallel.rank() == 1 else 1), terms
 
 
 def refused() -> None:
     """Can only be asked of the first process."""
-    if distributed.rank() == 0:
+    if parallel.rank() == 0:
         raise KeyError("only here")
     os._exit(1)
 
@@ -197,12 +199,12 @@ def with_batches(n: int, batch_size: int, objective: Objective) -> None:
 
 
 ERRORS: dict[str, Callable[[], object]] = {
-    "first": lambda: distributed.from_first(refused),
+    "first": lambda: parallel.from_first(refused),
     "batch_size": lambda: with_batches(96, 33, Vanilla()),
     "small set": lambda: with_batches(9, 32, Vanilla()),
-    "few images": lambda: distributed.share(digits().train.take(1)),
+    "few images": lambda: parallel.share(digits().train.take(1)),
     "loss": lambda: with_batches(32, 32, Diverging()),
-    "same": lambda: distributed.require_same("code", {"a": 7 + distributed.rank()}),
+    "same": lambda: parallel.require_same("code", {"a": 7 + parallel.rank()}),
 }
 BATCHNORMS: dict[str, dict[str, Any]] = {
     "float64": {"dtype": torch.float64},
@@ -322,16 +324,16 @@ def test_joining_what_was_shared(two: list[dict[str, Any]]) -> None:
 
 def test_alone_nothing_is_shared() -> None:
     split, model = digits().train, nn.BatchNorm2d(3)
-    assert (distributed.rank(), distributed.world_size(), distributed.part(5)) == (0, 1, slice(0, 5))
-    assert torch.equal(distributed.share(split).images, split.images)
+    assert (parallel.rank(), parallel.world_size(), parallel.part(5)) == (0, 1, slice(0, 5))
+    assert torch.equal(parallel.share(split).images, split.images)
     value = torch.rand(3)
-    assert distributed.mean(value, 5) is value
-    assert distributed.gather(value) is value
-    with distributed.process_group(None), distributed.synchronised_batchnorm(model):
+    assert parallel.mean(value, 5) is value
+    assert parallel.gather(value) is value
+    with parallel.process_group(None), parallel.synchronised_batchnorm(model):
         assert "forward" not in model.__dict__
-    distributed.require_same("code", 1)
+    parallel.require_same("code", 1)
     with pytest.raises(KeyError, match="only here"):
-        distributed.from_first(refused)
+        parallel.from_first(refused)
 
 
 # --- what goes wrong ---
@@ -371,5 +373,5 @@ def test_a_process_that_dies_ends_the_run_which_can_go_on(tmp_path: Path) -> Non
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    with distributed.process_group("cpu"):
+    with parallel.process_group("cpu"):
         {"work": work, "killed": killed}[sys.argv[1]](Path(sys.argv[2]))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from snslib.data import Split
-from snslib.evaluation import accuracy, correct, predicted
+from snslib.evaluation.accuracy import accuracy, correct, predicted
 
 
 class BySum(nn.Module):

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from recorded import FOLDER, HALF, put, put_accuracy, put_model
 
-from snslib import published
-from snslib.evidence import Evidence, NotRunError
+from snslib.claims.records import Evidence, NotRunError
+from snslib.training import pretrained
 
 
 @pytest.fixture(autouse=True)
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published, "RESULTS", tmp_path)
+    monkeypatch.setattr(pretrained, "RESULTS", tmp_path)
 
 
 def test_the_seeds_of_a_row_come_together_and_other_rows_stay_out() -> None:

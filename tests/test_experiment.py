@@ -9,14 +9,15 @@ import torch
 from PIL import Image
 from tiny import TINY
 
-from snslib import corruptions, settings
-from snslib.attacks import pgd
+from snslib.attacks import ATTACKS, pgd
 from snslib.data import to_float
-from snslib.experiment import Experiment
+from snslib.evaluation import corruptions
 from snslib.hooks import record, suppress
-from snslib.modes import PRECISIONS
+from snslib.inference import PRECISIONS
 from snslib.sensitivity import dual_pairs, neuron_sensitivity, top_neurons
-from snslib.zoo import ATTACKS, DEFENSES
+from snslib.study import settings
+from snslib.study.experiment import Experiment
+from snslib.training.objectives import DEFENSES
 
 
 @pytest.fixture(scope="module")

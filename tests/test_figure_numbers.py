@@ -18,11 +18,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from snslib.plots import attacks, defenses, fig3b, overlap, relation, scrutiny, sensitivity, speed, use_style
-from snslib.plots.numbers import to_csv
-from snslib.relation import Cell
-from snslib.shares import interval
-from snslib.zoo import DEFENSES
+from snslib.book.figures import (
+    attacks,
+    correlation,
+    defenses,
+    fig3b,
+    overlap,
+    robustness,
+    sensitivity,
+    speed,
+    use_style,
+)
+from snslib.book.figures.numbers import to_csv
+from snslib.claims.correlation import Cell
+from snslib.claims.statistics import interval
+from snslib.training.objectives import DEFENSES
 
 EXTENSIONS = Path(__file__).parent.parent / "book" / "_ext"
 DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
@@ -188,25 +198,25 @@ def test_figures_of_overlap() -> None:
 
 
 def test_figures_of_relation() -> None:
-    figure = relation.under_each({"pgd": {"pat": LAYERS}, "fog-5": {"pat": {"conv1": 2}}}, "σ")
+    figure = correlation.under_each({"pgd": {"pat": LAYERS}, "fog-5": {"pat": {"conv1": 2}}}, "σ")
     assert line(figure) == "panel,series,x,y | 1 PGD,PAT,conv1,0.5 | 1 PGD,PAT,fc,0.25 | 2 fog 5,PAT,conv1,2"
     cells = [Cell("pat", "pgd", 0.25, 0.5), Cell("pat", "fog-5", 0.125, 0.75)]
-    assert line(relation.lost_accuracy(cells)) == "series,x,y | PAT, attacks,0.25,50 | PAT, corruptions,0.125,75"
-    assert line(relation.over_networks({"all": cells})) == "series,x,y | all,0.25,50 | all,0.125,75"
+    assert line(correlation.lost_accuracy(cells)) == "series,x,y | PAT, attacks,0.25,50 | PAT, corruptions,0.125,75"
+    assert line(correlation.over_networks({"all": cells})) == "series,x,y | all,0.25,50 | all,0.125,75"
 
 
 def test_figures_of_scrutiny() -> None:
-    figure = scrutiny.growing_radius([1 / 765, 1.0], {"pat": [0.5, 0.25]}, 8 / 255)
+    figure = robustness.growing_radius([1 / 765, 1.0], {"pat": [0.5, 0.25]}, 8 / 255)
     assert line(figure) == "series,x,y | PAT,0.333333333333,50 | PAT,255,25"
     matrix = {"vanilla": {"vanilla": 0.125, "pat": 0.25}, "pat": {"vanilla": 0.5, "pat": 0.75}}
-    assert table(scrutiny.transfer_matrix(matrix, DEFENSES)) == [
+    assert table(robustness.transfer_matrix(matrix, DEFENSES)) == [
         ["series", "x", "y", "value"],
         ["accuracy, %", "Vanilla", "Vanilla", "12.5"],
         ["accuracy, %", "PAT", "Vanilla", "25"],  # judged by PAT, made on Vanilla
         ["accuracy, %", "Vanilla", "PAT", "50"],
         ["accuracy, %", "PAT", "PAT", "75"],
     ]
-    surface = table(scrutiny.loss_surfaces({"pat": ([-8 / 255, 0, 8 / 255], np.arange(9).reshape(3, 3).tolist())}))
+    surface = table(robustness.loss_surfaces({"pat": ([-8 / 255, 0, 8 / 255], np.arange(9).reshape(3, 3).tolist())}))
     assert [row[:1] + [f"{float(cell):.4g}" for cell in row[1:]] for row in surface[1:3] + surface[-1:]] == [
         ["cross-entropy", "-8", "-8", "0"],
         ["cross-entropy", "0", "-8", "1"],  # x goes along random signs: the columns

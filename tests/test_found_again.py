@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from snslib import cache, published, zoo
 from snslib.data import Dataset, Split
-from snslib.reproduction import ROWS, folder_of, reproduce
-from snslib.settings import PROFILES
+from snslib.study import networks, records, results
+from snslib.study.reproduce import reproduce
+from snslib.study.rows import ROWS, folder_of
+from snslib.study.settings import PROFILES
+from snslib.training import pretrained
 
 KEYS = Path(__file__).parent / "recorded_keys.json"  # file, measurement and key; a model is the measurement "model"
 RUNS = {  # what was run: profile, seed and the precision it was trained in
@@ -25,13 +27,13 @@ SIZES = {"cifar10": (10, 32, 50_000, 10_000, 4), "tiny-imagenet": (200, 64, 20_0
 
 def in_results() -> Iterator[tuple[str, str, str]]:
     """File, measurement and key of everything in results/."""
-    for path in sorted(published.RESULTS.glob("*/*/*.json")):
+    for path in sorted(pretrained.RESULTS.glob("*/*/*.json")):
         for entry in json.loads(path.read_text())["records"]:
-            name = str(path.relative_to(published.RESULTS).with_suffix(""))
-            yield name, entry["what"], cache.key(published.configuration(entry["config"]))
-    for path in sorted(published.RESULTS.glob("*/*/*.safetensors")):
-        name = str(path.relative_to(published.RESULTS).with_suffix(""))
-        yield name, "model", cache.key(published.configuration(published.state(name)["recipe"]))
+            name = str(path.relative_to(pretrained.RESULTS).with_suffix(""))
+            yield name, entry["what"], records.key(results.configuration(entry["config"]))
+    for path in sorted(pretrained.RESULTS.glob("*/*/*.safetensors")):
+        name = str(path.relative_to(pretrained.RESULTS).with_suffix(""))
+        yield name, "model", records.key(results.configuration(results.state(name)["recipe"]))
 
 
 def test_the_keys_are_those_that_were_written_down() -> None:
@@ -59,7 +61,7 @@ def test_reproduce_asks_for_all_of_it(folder: str, tmp_path: Path, monkeypatch: 
 
     def remembered(find: Callable[..., Any], what: Callable[..., str]) -> Callable[..., Any]:
         def ask(data: str, *question: Any) -> Any:
-            asked.add((what(*question), cache.key(published.configuration(question[-1]))))
+            asked.add((what(*question), records.key(results.configuration(question[-1]))))
             return find(data, *question)
 
         return ask
@@ -68,15 +70,15 @@ def test_reproduce_asks_for_all_of_it(folder: str, tmp_path: Path, monkeypatch: 
         raise AssertionError(f"trained anew: {arguments}")
 
     data = stub(folder.partition("/")[0])
-    monkeypatch.setattr(zoo, "load_dataset", lambda *arguments, **options: data)
-    monkeypatch.setattr(zoo, "hold_out", lambda split, n: (split.take(len(split) - n), split.take(n)))
-    monkeypatch.setattr(zoo.zlib, "crc32", lambda buffer: 0)
-    monkeypatch.setattr(zoo, "train", train)
-    monkeypatch.setattr(cache, "record", lambda *question: {})
-    monkeypatch.setattr(published, "publish_record", lambda *entry: None)
-    monkeypatch.setattr(published, "find_record", remembered(published.find_record, lambda what, inputs: what))
-    monkeypatch.setattr(published, "find_model", remembered(published.find_model, lambda recipe: "model"))
-    there = {path.stem for path in (published.RESULTS / folder).glob("*.json")}
+    monkeypatch.setattr(networks, "load_dataset", lambda *arguments, **options: data)
+    monkeypatch.setattr(networks, "hold_out", lambda split, n: (split.take(len(split) - n), split.take(n)))
+    monkeypatch.setattr(networks.zlib, "crc32", lambda buffer: 0)
+    monkeypatch.setattr(networks, "train", train)
+    monkeypatch.setattr(records, "record", lambda *question: {})
+    monkeypatch.setattr(results, "publish_record", lambda *entry: None)
+    monkeypatch.setattr(results, "find_record", remembered(results.find_record, lambda what, inputs: what))
+    monkeypatch.setattr(results, "find_model", remembered(results.find_model, lambda recipe: "model"))
+    there = {path.stem for path in (pretrained.RESULTS / folder).glob("*.json")}
     for profile, seed, precision in RUNS[folder]:
         base = replace(PROFILES[profile], seed=seed, precision=precision, device="cpu")
         assert folder_of(base) == folder

@@ -20,14 +20,14 @@ from recorded import (
     verdict,
 )
 
-from snslib import published
-from snslib.judges import Finding
-from snslib.zoo import ATTACKS
+from snslib.attacks import ATTACKS
+from snslib.claims.criteria import Finding
+from snslib.training import pretrained
 
 
 @pytest.fixture(autouse=True)
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published, "RESULTS", tmp_path)
+    monkeypatch.setattr(pretrained, "RESULTS", tmp_path)
 
 
 # --- Tables 1 and 2 ---

@@ -7,7 +7,7 @@ import torchvision
 from torch import Tensor, nn
 
 from snslib.hooks import record, suppress
-from snslib.models import BUILDERS, MEAN, STD, SWITCHABLE, Normalise, build_model, split_at, switch_off
+from snslib.training.models import BUILDERS, MEAN, STD, SWITCHABLE, Normalise, build_model, split_at, switch_off
 
 
 def on_meta(name: str, **options: float) -> nn.Module:

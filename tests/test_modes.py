@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from snslib import build_model, pgd, record
-from snslib.models import conv_bn_relu
-from snslib.modes import PRECISIONS, arranged, autocast, folded, frozen, must_be_contiguous
+from snslib.inference import PRECISIONS, arranged, autocast, folded, frozen, must_be_contiguous
+from snslib.training.models import conv_bn_relu
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snslib.overlap import average_jaccard, chance_jaccard, index_errors, jaccard, likeness, total_jaccard
+from snslib.evaluation.neuron_sets import index_errors, likeness
+from snslib.overlap import average_jaccard, chance_jaccard, jaccard, total_jaccard
 
 
 def test_jaccard_by_hand() -> None:

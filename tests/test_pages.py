@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from snslib import reproduction, settings
+from snslib.study import reproduce, settings
+from snslib.study.rows import rows_for
 
 ROOT = Path(__file__).parent.parent
 TEACHING, PAPER_SCALE = ((ROOT / "book" / f"{name}.md").read_text() for name in ("teaching", "paper_scale"))
@@ -66,7 +67,7 @@ def test_the_commands_have_known_settings_and_rows() -> None:
         given: dict[str, Any] = dict(part.lower().split("=") for part in command.split())
         float(given.pop("hours", "1"))
         rows = given.pop("rows", "vanilla").split(",")
-        assert set(rows) <= set(reproduction.rows_for(settings.from_parameters(given).model))
+        assert set(rows) <= set(rows_for(settings.from_parameters(given).model))
 
 
 def test_the_numbers_of_the_recorded_profile() -> None:
@@ -80,4 +81,4 @@ def test_the_numbers_of_the_recorded_profile() -> None:
     )
     resnet = settings.PROFILES["cifar10-resnet18-small"]
     assert (resnet.vanilla_epochs, resnet.pat_epochs, resnet.n_test, resnet.precision) == (10, 4, 5000, "float32")
-    assert (reproduction.N_SCRUTINY, reproduction.N_FIG_3B) == (1000, 2000)
+    assert (reproduce.N_SCRUTINY, reproduce.N_FIG_3B) == (1000, 2000)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import snslib as sns
-from snslib import paper
+from snslib.claims import paper
 
 ATTACKS = ("step_ll", "mi_fgsm", "pgd", "fgsm")
 CHANNELS = {"conv1": 64, "conv4": 128, "conv7": 256, "conv11": 512, "conv13": 512, "fc": 10}

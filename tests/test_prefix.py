@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snslib import prefix
 from snslib.attacks import pgd
 from snslib.data import Dataset, batches, to_float
-from snslib.datasets import load_dataset
-from snslib.models import build_model
-from snslib.objectives import SNS
-from snslib.prefix import FixedPairs
-from snslib.training import History, Schedule, train
+from snslib.training import fixed_pairs
+from snslib.training.datasets import load_dataset
+from snslib.training.fixed_pairs import FixedPairs
+from snslib.training.loop import History, Schedule, train
+from snslib.training.models import build_model
+from snslib.training.objectives import SNS
 
 SCHEDULE = Schedule(epochs=2, lr=0.01, batch_size=32, first_layer="conv8", seed=2)
 
@@ -117,11 +117,11 @@ def test_without_a_first_layer_the_images_are_used_as_they_are(data: Dataset) ->
 def test_what_does_not_fit_in_memory_is_kept_in_float16_in_a_file(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefix.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(fixed_pairs.tempfile, "tempdir", str(tmp_path))
     x_adv, index = torch.rand(80, 3, 32, 32), torch.arange(80)
     exact = FixedPairs(vgg(), "conv8", data.train, x_adv)[index]
     in_memory = losses(trained(data)[1])
-    monkeypatch.setattr(prefix, "IN_MEMORY", 1000)
+    monkeypatch.setattr(fixed_pairs, "IN_MEMORY", 1000)
     pairs = FixedPairs(vgg(), "conv8", data.train, x_adv)
     assert pairs.stored is not None
     assert [part.dtype for part in pairs.stored] == [torch.float16, torch.float16]
@@ -143,7 +143,7 @@ def test_pairs_of_each_epoch_go_through_the_bottom_anew(data: Dataset, monkeypat
             super().__init__(model, first_layer, data.train, x_adv)
             made.append(self[torch.arange(80)][1])
 
-    monkeypatch.setattr("snslib.training.FixedPairs", Remembering)
+    monkeypatch.setattr("snslib.training.loop.FixedPairs", Remembering)
     sns = SNS({"conv8": torch.tensor([0])}, 1.0, adversarial=True, source="epoch", attack=attack)
     model = vgg()
     train(model, data, sns, replace(SCHEDULE, lr=0.1), progress=lambda line: None)

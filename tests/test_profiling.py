@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torchvision.models import convnext
 
 import snslib as sns
-from snslib import profiling
 from snslib.__main__ import main
-from snslib.anymodel import find_layers, load_model
 from snslib.data import Split, to_float
-from snslib.profiling import profile
+from snslib.profile import measure, options
+from snslib.profile.layers import find_layers
+from snslib.profile.measure import profile
+from snslib.profile.models import load_model
 
 EPS = 10 / 255
 
@@ -216,7 +217,7 @@ def test_the_tables_hold_what_neuron_sensitivity_measures(report: Path, folder: 
 
     inputs = torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     wrapped = nn.Sequential(inputs, net)
-    split, classes = profiling._read(folder, "folders", 64, 4)
+    split, classes = measure._read(folder, "folders", 64, 4)
     assert classes == ["class0", "class1"]
     attack = sns.paper_attacks(8 / 255, 0.8 / 255, 10)["pgd"]
     names = [f"1.{row['layer']}" for row in layers]
@@ -478,20 +479,20 @@ def test_an_old_report_is_not_overwritten_and_nothing_is_computed_first(tmp_path
 
 def test_parameters_are_read_as_a_shell_passes_them() -> None:
     given = {"eps": "4/255", "mean": "0.5, 0.4,0.3", "std": "[1, 1, 1/2]", "layers": "a.b,c", "n_images": "7"}
-    assert profiling.from_parameters(given | {"labels": None}) == {
+    assert options.from_parameters(given | {"labels": None}) == {
         **{"eps": 4 / 255, "mean": [0.5, 0.4, 0.3], "std": [1, 1, 0.5]},
         **{"layers": ["a.b", "c"], "n_images": 7},
     }
     for name, value in {"epss": 1, "eps": "big", "n_images": "1.5", "mean": "a,b,c", "layers": 3}.items():
         with pytest.raises(ValueError, match=name):
-            profiling.from_parameters({name: value})
+            options.from_parameters({name: value})
     with pytest.raises(ValueError, match="unknown parameter epss; this notebook takes model, data, out"):
-        profiling.read({"epss": 1.0})
+        options.read({"epss": 1.0})
     with pytest.raises(ValueError, match=r"unknown parameter model; this notebook takes data, out, .*, network"):
-        profiling.read({"model": None}, network="model")
+        options.read({"model": None}, network="model")
     with pytest.raises(ValueError, match="model, data: one needs the other"):
-        profiling.read({"network": "torchvision:resnet50", "data": None}, network="model")
-    assert profiling.read({"json": json, "model": None, "eps": "8/255", "_": 3}) == {"eps": 8 / 255}
+        options.read({"network": "torchvision:resnet50", "data": None}, network="model")
+    assert options.read({"json": json, "model": None, "eps": "8/255", "_": 3}) == {"eps": 8 / 255}
 
 
 def test_the_command_explains_every_argument(
@@ -503,14 +504,14 @@ def test_the_command_explains_every_argument(
     assert end.value.code == 0
     text = capsys.readouterr().out
     wanted = [name for name in inspect.signature(profile).parameters if name != "progress"]
-    assert list(profiling.options()) == wanted
+    assert list(options.options()) == wanted
     assert all(re.search(rf"--{name.replace('_', '-')} VALUE +\w", text) for name in wanted)
     assert "is understood (8/255)" in text
 
 
 def test_an_error_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--model", "torchvision:resnet50", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
-    assert main(["profile", *options, "--image-size", "big"]) == 2
+    given = ["--model", "torchvision:resnet50", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    assert main(["profile", *given, "--image-size", "big"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "python -m snslib: image_size: expected a whole number, got 'big'\n"

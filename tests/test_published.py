@@ -11,11 +11,17 @@ import torch
 from tiny import TINY
 
 import snslib
-from snslib import published, reproduction, scrutiny
-from snslib.experiment import Experiment
-from snslib.reproduction import ROWS, reproduce
-from snslib.training import load_tensors, save_tensors
-from snslib.zoo import DEFENSES
+from snslib.evaluation import robustness
+from snslib.evaluation.accuracy import accuracy
+from snslib.files import load_tensors, save_tensors
+from snslib.study import reproduce as reproduction
+from snslib.study import results as published
+from snslib.study import rows
+from snslib.study.experiment import Experiment
+from snslib.study.reproduce import reproduce
+from snslib.study.rows import ROWS
+from snslib.training import pretrained
+from snslib.training.objectives import DEFENSES
 
 FOLDER = "digits/vgg16-w0.0625"
 SOME = ["vanilla", "pat", "sns_sen_adv", "control_adv_online"]
@@ -24,13 +30,13 @@ SCRUTINY = ("pgd-accuracy", "targeted-pgd", "autoattack", "loss-surface", "varia
 
 
 def quick(monkeypatch: pytest.MonkeyPatch, results: Path) -> None:
-    monkeypatch.setattr(published, "RESULTS", results)
+    monkeypatch.setattr(pretrained, "RESULTS", results)
     monkeypatch.setattr(reproduction, "STRONG", {"steps": 2, "restarts": 2, "n": 10})
     monkeypatch.setattr(reproduction, "N_SCRUTINY", 4)
     monkeypatch.setattr(reproduction, "N_FIG_3B", 5)
     monkeypatch.setattr(reproduction, "N_SUPPRESSION", 5)
     all_right = torch.ones(4, dtype=torch.bool)
-    monkeypatch.setattr(scrutiny, "autoattack", lambda *arguments: all_right)  # which takes minutes
+    monkeypatch.setattr(robustness, "autoattack", lambda *arguments: all_right)  # which takes minutes
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +114,7 @@ def test_what_is_published_is_found_without_training(results: Path, tmp_path: Pa
     assert lines == []
     assert list(tmp_path.iterdir()) == []
     share = published.records(FOLDER, "accuracy")["sns_sen_adv"]["result"]["clean"]
-    assert snslib.evaluation.accuracy(model, experiment.test) == share  # measured on the model as it is published
+    assert accuracy(model, experiment.test) == share  # measured on the model as it is published
     loaded = snslib.load_pretrained(f"{FOLDER}/sns_sen_adv")
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), model.parameters(), strict=True))
     assert not loaded.training
@@ -137,7 +143,7 @@ def test_a_second_run_changes_nothing(results: Path, made: Path) -> None:
 
 def test_rows_attack_each_other_when_all_are_there(results: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert published.records(FOLDER, "transfer-matrix") == {}
-    monkeypatch.setattr(reproduction, "TABLE", {name: ROWS[name] for name in SOME})
+    monkeypatch.setattr(rows, "TABLE", {name: ROWS[name] for name in SOME})
     reproduce(TINY, made / "cache", ["vanilla"], progress=lambda line: None)
     matrix = published.records(FOLDER, "transfer-matrix")["transfer"]["result"]
     assert set(matrix) == set(matrix["vanilla"]) == set(SOME)
@@ -179,8 +185,8 @@ def test_names_that_are_not_there_and_damaged_files_are_told(results: Path, tmp_
 
 
 def test_the_rows_of_the_layers_of_vgg16_are_not_for_alexnet(tmp_path: Path) -> None:
-    assert set(ROWS) - set(reproduction.rows_for("alexnet")) == set(reproduction.FIG_3B)
-    assert set(ROWS) - set(reproduction.rows_for("resnet18")) == {*reproduction.FIG_3B, *reproduction.SWITCHED_OFF}
+    assert set(ROWS) - set(rows.rows_for("alexnet")) == set(rows.FIG_3B)
+    assert set(ROWS) - set(rows.rows_for("resnet18")) == {*rows.FIG_3B, *rows.SWITCHED_OFF}
     with pytest.raises(ValueError, match=r"^rows: .*'fig3b_conv11'"):
         reproduce(replace(TINY, model="alexnet", first_layer="conv3"), tmp_path, ["fig3b_conv11"])
 
@@ -200,15 +206,15 @@ def test_the_rows_of_the_layers_of_vgg16_are_not_for_alexnet(tmp_path: Path) -> 
 def test_a_profile_without_rows_gives_way_to_its_small_one(
     there: list[str], name: str, recorded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(published, "RESULTS", tmp_path)
+    monkeypatch.setattr(pretrained, "RESULTS", tmp_path)
     for folder in there:
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "vanilla.json").write_text("{}")
-    assert reproduction.recorded_profile(name) == recorded
+    assert rows.recorded_profile(name) == recorded
 
 
 def test_recorded_rows_are_attacked_as_they_were_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published, "RESULTS", tmp_path)
+    monkeypatch.setattr(pretrained, "RESULTS", tmp_path)
     assert reproduction.strong_attack(TINY) == reproduction.STRONG_LIVE
     (tmp_path / FOLDER).mkdir(parents=True)
     (tmp_path / FOLDER / "vanilla.json").write_text("{}")

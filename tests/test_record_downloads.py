@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from scripts import load
 
-from snslib import report
+from snslib.book import text
 
 downloads = load("_ext/record_downloads.py")
 
@@ -33,7 +33,7 @@ RECORD = {
 
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
-    data, metadata = report.source(RECORD)._repr_markdown_()
+    data, metadata = text.source(RECORD)._repr_markdown_()
     shown = new_output("display_data", {"text/markdown": data}, metadata={"text/markdown": metadata})
     cells = [new_markdown_cell("# Title"), *(new_code_cell("source()", outputs=[shown]) for _ in range(2))]
     (tmp_path / "executed").mkdir()

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from snslib.plots import relation as figures
-from snslib.relation import Cell, cell, rank_correlation
+from snslib.book.figures import correlation as figures
+from snslib.claims.correlation import Cell, cell, rank_correlation
 
 
 def record(under: str, sigma: list[float], activation: list[float]) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from snslib import paper, report
-from snslib.plots import defenses, fig3b
-from snslib.settings import PROFILES
+from snslib.book import tables, text
+from snslib.book.figures import defenses, fig3b
+from snslib.claims import paper
+from snslib.study.settings import PROFILES
 
 
 def record(defense: str, **result: float) -> dict:
@@ -19,7 +20,7 @@ def cells(line: str) -> list[str]:
 
 
 def test_a_table_is_numbered_and_aligned() -> None:
-    lines = report.markdown_table(["a", "b"], [["x", "1"]], "What it is.", "tbl-x").data.splitlines()
+    lines = tables.markdown_table(["a", "b"], [["x", "1"]], "What it is.", "tbl-x").data.splitlines()
     assert lines[:2] == ["~~~{table} What it is.", ":name: tbl-x"]
     assert lines[3:6] == ["| a | b |", "| :-- | --: |", "| x | 1 |"]
 
@@ -27,7 +28,7 @@ def test_a_table_is_numbered_and_aligned() -> None:
 def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
     strong = {"pat": [{"result": 0.0625, "config": {"steps": 100, "restarts": 5, "n": 16}}]}
     ours = {"pat": [record("pat", **RESULT)]}
-    table = report.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data
+    table = tables.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data
     header, _, *rows = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header[-1] == "PGD-100 × 5"
     assert len(rows) == 2 * 8
@@ -41,7 +42,7 @@ def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
 def test_several_seeds_are_shown_as_mean_and_spread() -> None:
     ours = {"pat": [record("pat", **RESULT), record("pat", **{name: share - 0.02 for name, share in RESULT.items()})]}
     strong = {"pat": [{"result": share, "config": {"steps": 100, "restarts": 5, "n": 50}} for share in (0.1, 0.16)]}
-    lines = report.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data.splitlines()
+    lines = tables.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data.splitlines()
     place = next(i for i, line in enumerate(lines) if cells(line)[:1] == ["PAT, 2 seeds"])
     assert cells(lines[place])[2] == "**89.00 ± 1.41**"  # the standard deviation of 90 and 88 is the root of 2
     assert cells(lines[place])[-1] == "13.00 ± 4.24"
@@ -50,10 +51,10 @@ def test_several_seeds_are_shown_as_mean_and_spread() -> None:
 
 def test_the_front_page_says_whether_the_build_is_live_or_recorded() -> None:
     vanilla = {"data": {"name": "digits", "origin": "scikit-learn"}}
-    live = report.this_build(PROFILES["digits"], vanilla)
+    live = text.this_build(PROFILES["digits"], vanilla)
     assert "<code>digits</code> profile, run live." in live
     assert "VGG-16 at width 0.125 on digits (scikit-learn) with an eps of 32/255" in live
-    recorded = report.this_build(PROFILES["cifar10-small"], vanilla | {"published": True})
+    recorded = text.this_build(PROFILES["cifar10-small"], vanilla | {"published": True})
     assert "<code>cifar10-small</code> profile, recorded." in recorded
 
 
@@ -77,7 +78,7 @@ def test_neurons_are_sorted_from_the_most_sensitive() -> None:
 def test_layers_come_in_their_order() -> None:
     means = {"vanilla": {"conv1": 3.0, "conv2": 1.0}, "pat": {"conv1": 2.0, "conv2": 0.5}}
     figure = defenses.by_layer(means, "σ", ["conv2"])
-    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["conv1", "conv2"]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["conv1", "conv2"]
     assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[3.0, 1.0], [2.0, 0.5]]
 
 
@@ -85,6 +86,6 @@ def test_settings_are_drawn_in_their_order_with_intervals() -> None:
     result = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
     figure = fig3b.over_settings({"from": {"conv1": RESULT, "conv8": result | {"pgd": 0.5}}, "λ": {"5": result}}, 1000)
     layers, weights = figure.axes
-    assert [text.get_text() for text in layers.get_xticklabels()] == ["conv1", "conv8"]
+    assert [label.get_text() for label in layers.get_xticklabels()] == ["conv1", "conv8"]
     assert [list(line.get_ydata()) for line in layers.lines][3] == [12.5, 50.0]
     assert len(weights.lines) == 5

@@ -7,8 +7,12 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from snslib import paper, published, reproduction, rows
-from snslib.training import save_tensors
+from snslib.book import findings, tables
+from snslib.claims import paper
+from snslib.files import save_tensors
+from snslib.study import results as published
+from snslib.study import rows
+from snslib.training import pretrained
 
 FOLDER = "data/net"
 RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
@@ -26,7 +30,7 @@ def put(root: Path, row: str, what: str, result: Any, **config: Any) -> None:
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(published, "RESULTS", tmp_path)
+    monkeypatch.setattr(pretrained, "RESULTS", tmp_path)
     return tmp_path
 
 
@@ -34,7 +38,7 @@ def scrutinised(root: Path, row: str, pgd: float, strong: float, auto: float, fa
     put(root, row, "pgd-accuracy", {"clean": 0.9, "pgd": pgd}, n=1000, attack={"steps": 10})
     put(root, row, "strong-accuracy", strong, n=1000, steps=100, restarts=5)
     put(root, row, "autoattack", {"accuracy": auto, "warnings": []}, n=1000)
-    put(root, row, "sanity-checks", {name: {"passed": name != failing} for name in rows.CHECKS}, n=1000)
+    put(root, row, "sanity-checks", {name: {"passed": name != failing} for name in findings.CHECKS}, n=1000)
 
 
 def test_the_lowest_number_of_a_row_is_bold_and_failed_checks_are_named(results: Path) -> None:
@@ -43,14 +47,14 @@ def test_the_lowest_number_of_a_row_is_bold_and_failed_checks_are_named(results:
     put(results, "sns", "targeted-pgd", 0.01, n=1000, steps=100)
     put(results, "nat", "pgd-accuracy", {"clean": 0.8, "pgd": 0.1}, n=1000, attack={"steps": 10})
     labels = {"pat": "PAT", "sns": "SNS", "nat": "NAT", "alp": "ALP"}
-    table = rows.scrutiny_table(labels, FOLDER, "Caption.", "tbl-3").data
+    table = tables.scrutiny_table(labels, FOLDER, "Caption.", "tbl-3").data
     header, _, *lines = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header == ["model", "clean", "PGD-10", "PGD-100 × 5", "targeted", "AutoAttack", "fails"]
     assert lines[0] == ["PAT", "90.00", "33.00", "31.00", "–", "**28.00**", "none"]
     assert lines[1] == ["SNS", "90.00", "2.00", "**0.00**", "1.00", "**0.00**", "one step"]
     assert lines[2] == ["NAT", "80.00", "**10.00**", *["–"] * 4]
     assert lines[3] == ["ALP", *["–"] * 6]
-    assert rows.least(FOLDER, labels) == {
+    assert findings.least(FOLDER, labels) == {
         "pat": (0.33, 0.28, "AutoAttack", 1000),
         "sns": (0.02, 0.0, "PGD-100 × 5", 1000),
     }
@@ -59,7 +63,7 @@ def test_the_lowest_number_of_a_row_is_bold_and_failed_checks_are_named(results:
 def test_the_cost_is_told_in_epochs_and_minutes(results: Path) -> None:
     epochs = [{"pgd": share, "seconds": 90.0} for share in (0.05, 0.1, 0.08)]
     save_tensors(results / FOLDER / "pat.safetensors", {"x": torch.zeros(1)}, {"history": epochs})
-    table = rows.cost_table({"pat": "PAT", "alp": "ALP"}, FOLDER, [0.1, 0.2], "Caption.", "tbl-4").data
+    table = tables.cost_table({"pat": "PAT", "alp": "ALP"}, FOLDER, [0.1, 0.2], "Caption.", "tbl-4").data
     header, _, pat, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header == ["model", "epochs", "minutes", "best", "10% after", "20% after"]
     assert pat == ["PAT", "3", "4", "10.00%", "2 (3 min)", "never"]
@@ -67,11 +71,11 @@ def test_the_cost_is_told_in_epochs_and_minutes(results: Path) -> None:
 
 
 def test_every_row_of_fig_3b_is_in_its_figure_and_those_not_run_are_left_out(results: Path) -> None:
-    assert {row for values in rows.FIG_3B.values() for row in values.values()} == set(reproduction.FIG_3B)
-    assert rows.over_settings(FOLDER) == {}
+    assert {row for values in findings.FIG_3B.values() for row in values.values()} == set(rows.FIG_3B)
+    assert findings.over_settings(FOLDER) == {}
     put(results, "fig3b_conv8", "accuracy", RESULT)
     put(results, "fig3b_lam25", "accuracy", RESULT | {"pgd": 0.0})
-    panels = rows.over_settings(FOLDER)
+    panels = findings.over_settings(FOLDER)
     assert {what: list(values) for what, values in panels.items()} == {
         "first layer": ["conv8"],
         "λ, from conv8": ["5", "25"],
@@ -105,12 +109,12 @@ def test_the_state_of_the_stabilised_neurons(results: Path) -> None:
     put(results, "vanilla", "sensitivity", SELECTED, split="train", under="pgd")
     stabilised(results, "sns", 0.75, AFTER)
     put(results, "sns", "sensitivity", BEFORE, split="test", under="fog-5")
-    assert rows.states(FOLDER, labels) == {}  # the vanilla network's own output is not recorded yet
+    assert findings.states(FOLDER, labels) == {}  # the vanilla network's own output is not recorded yet
     put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
     over_images = {"conv8": [9.0, 1.0, 9.0, 2.0], "conv9": [0.25, 9.0]}
     over_all = {"conv8": [9.0, 2.0, 9.0, 4.0], "conv9": [2.5, 9.0]}
     put(results, "sns", "variance", {"over_images": over_images, "over_all": over_all})
-    table = rows.loophole_table(labels, FOLDER, "Caption.", "tbl-2").data
+    table = tables.loophole_table(labels, FOLDER, "Caption.", "tbl-2").data
     _, _, sns, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
     dead, output, sigma, relative = 1 / 3, (4 / 10 + 0.5 / 2) / 2, (0.5 + 0.25) / 2, (1 / 4 + 0.25 / 0.5) / 2
     assert sns[:5] == ["SNS", "90.00", "75.00", "12.50", "6.25"]
@@ -129,11 +133,11 @@ def test_each_seed_has_sensitive_neurons_of_its_own_and_the_table_shows_the_mean
     stabilised(results, "sns", 0.75, AFTER)
     stabilised(results, "sns-seed1", 0.25, AFTER)
     stabilised(results, "sns-seed2", 0.0, AFTER)  # which lacks its vanilla model
-    state = rows.states(FOLDER, ["sns"])["sns"]
+    state = findings.states(FOLDER, ["sns"])["sns"]
     assert (state["seeds"], state["fixed"]) == (2, 0.5)
     assert state["dead"] == pytest.approx((1 / 3 + 0) / 2)
     assert state["output"] == pytest.approx(((4 / 10 + 0.5 / 2) / 2 + (18 / 2 + 9 / 1) / 2) / 2)
-    line = rows.loophole_table({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data
+    line = tables.loophole_table({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data
     assert "| SNS, 2 seeds | 90.00 | 50.00 |" in line
 
 
@@ -142,7 +146,7 @@ def test_a_row_that_stabilises_other_neurons_is_looked_at_for_those(results: Pat
     put(results, "vanilla", "sensitivity", SELECTED, split="train", under="pgd")
     put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
     stabilised(results, "sns", 0.75, AFTER, neurons="least")
-    state = rows.states(FOLDER, ["sns"])["sns"]
+    state = findings.states(FOLDER, ["sns"])["sns"]
     assert (state["dead"], state["output"]) == (0.0, (18 / 2 + 9 / 1) / 2)
 
 
@@ -152,17 +156,17 @@ def test_where_all_chosen_neurons_are_dead_no_ratio_to_their_output_is_made_up(r
     put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
     stabilised(results, "sns", 0.75, silent)
     put(results, "sns", "variance", {"over_images": silent["sigma"], "over_all": silent["sigma"]})
-    line = rows.loophole_table({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data.splitlines()[-2]
+    line = tables.loophole_table({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data.splitlines()[-2]
     assert cells(line)[5:] == ["100.00", "0", "–", "0", "–"]
     put(results, "vanilla-seed1", "sensitivity", SELECTED, split="train", under="pgd")
     put(results, "vanilla-seed1", "sensitivity", BEFORE, split="test", under="pgd", trained={})  # where they are alive
     stabilised(results, "sns-seed1", 0.75, BEFORE)
-    assert rows.states(FOLDER, ["sns"])["sns"]["relative"] == pytest.approx((18 / 10 + 9 / 2) / 2)
+    assert findings.states(FOLDER, ["sns"])["sns"]["relative"] == pytest.approx((18 / 10 + 9 / 2) / 2)
 
 
 def test_accuracy_by_statistics_has_a_line_for_each_and_the_spread_of_seeds(results: Path) -> None:
     def result(clean: float) -> dict[str, dict[str, float]]:
-        return {which: {"clean": clean, "fixed": 0.5, "pgd": 0.0} for which in rows.STATISTICS}
+        return {which: {"clean": clean, "fixed": 0.5, "pgd": 0.0} for which in findings.STATISTICS}
 
     put(
         results,
@@ -172,7 +176,7 @@ def test_accuracy_by_statistics_has_a_line_for_each_and_the_spread_of_seeds(resu
         n=1000,
     )
     put(results, "sns-seed1", "accuracy-by-statistics", result(0.75), n=1000)
-    table = rows.statistics_table({"sns": "SNS", "alp": "ALP"}, FOLDER, "Caption.", "tbl-5").data
+    table = tables.statistics_table({"sns": "SNS", "alp": "ALP"}, FOLDER, "Caption.", "tbl-5").data
     _, _, kept, clean, fixed, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert kept == ["SNS, 2 seeds", "both, as trained", "50.00 ± 35.36", "50.00 ± 0.00", "0.00 ± 0.00"]
     assert clean[:3] == ["", "clean images", "82.50 ± 10.61"]
@@ -188,7 +192,7 @@ def test_what_a_row_adds_to_its_control_has_the_interval_of_a_difference(results
         if row != "lonely":
             put(results, row, "accuracy-on-fixed", fixed, n=1000)
     pairs = {"SNS": ("sns", "control"), "another": ("sns", "lonely")}
-    table = rows.difference_table(pairs, FOLDER, "Caption.", "tbl-6").data
+    table = tables.difference_table(pairs, FOLDER, "Caption.", "tbl-6").data
     header, _, sns, another = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header == ["", "clean", "fixed x'", "PGD", "PGD-100 × 5", "AutoAttack"]
     assert sns[0] == "SNS"
@@ -206,5 +210,5 @@ def test_the_figure_beside_the_paper_shows_the_mean_of_the_seeds(results: Path) 
     put(results, "pat", "accuracy", RESULT | {"pgd": 0.25}, n=1000)
     put(results, "pat-seed1", "accuracy", RESULT | {"pgd": 0.75}, n=1000)
     put(results, "online", "strong-accuracy", 0.125, n=1000, steps=100, restarts=5)
-    shares = rows.under_pgd(FOLDER, {"pat": "PAT", "online": "Online", "other": "Other"})
+    shares = findings.under_pgd(FOLDER, {"pat": "PAT", "online": "Online", "other": "Other"})
     assert shares == {"PAT": (paper.table1()["pat"]["pgd"] / 100, 0.5, None), "Online": (None, None, 0.125)}

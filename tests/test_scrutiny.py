@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from tiny import TINY
 from torch import Tensor, nn
 
-from snslib import attacks, evaluation, scrutiny
+from snslib import attacks
+from snslib.book.figures import robustness as figures
 from snslib.data import Split, to_float
-from snslib.plots import scrutiny as figures
-from snslib.scrutinised import Scrutiny
+from snslib.evaluation import accuracy, robustness
+from snslib.study.scrutinised import Scrutiny
 
 EPS = 0.1
 needs_autoattack = pytest.mark.skipif(
@@ -99,7 +100,7 @@ def test_of_two_linear_classes_strong_pgd_leaves_exactly_the_robust_images(seed:
     model = linear(2)
     split, robust = exactly(model, grey_images(40))
     for targeted in (False, True):
-        right = scrutiny.strong_pgd(model, split, EPS, steps=10, restarts=1, targeted=targeted)
+        right = robustness.strong_pgd(model, split, EPS, steps=10, restarts=1, targeted=targeted)
         assert right.tolist() == robust.tolist()
 
 
@@ -109,9 +110,9 @@ def test_of_more_classes_targeted_pgd_leaves_the_robust_images(seed: int) -> Non
     torch.manual_seed(seed)
     model = linear(6)
     split, robust = exactly(model, grey_images(40), EPS / 2, aside=0.1)
-    untargeted = scrutiny.strong_pgd(model, split, EPS / 2, steps=5, restarts=1)
+    untargeted = robustness.strong_pgd(model, split, EPS / 2, steps=5, restarts=1)
     assert not (robust & ~untargeted).any()
-    assert scrutiny.strong_pgd(model, split, EPS / 2, 20, 1, EPS / 20, targeted=True).tolist() == robust.tolist()
+    assert robustness.strong_pgd(model, split, EPS / 2, 20, 1, EPS / 20, targeted=True).tolist() == robust.tolist()
 
 
 @needs_autoattack
@@ -120,10 +121,10 @@ def test_autoattack_leaves_exactly_the_robust_images_of_a_linear_model() -> None
     split, robust = exactly(model, grey_images(12), EPS / 2)
     assert 0.2 < robust.double().mean() < 0.8  # so that each of the four attacks has something to do
     before = state(model)
-    assert scrutiny.autoattack(model, split, EPS / 2).tolist() == robust.tolist()
+    assert robustness.autoattack(model, split, EPS / 2).tolist() == robust.tolist()
     assert state(model) == before
     wrong = Split(split.images, (split.labels + 1) % 5)
-    assert not scrutiny.autoattack(model, wrong, EPS).any()
+    assert not robustness.autoattack(model, wrong, EPS).any()
 
 
 @needs_autoattack
@@ -132,15 +133,15 @@ def test_autoattack_turns_what_rounding_hides_from_gradients() -> None:
     plain = nn.Sequential(*model[1:])
     split, _ = exactly(plain, grey_images(20))
     split = Split(split.images, model(to_float(split.images)).argmax(1))
-    assert scrutiny.strong_pgd(model, split, EPS, 10, 1, step_size=0.0).double().mean() > 0.5  # all it has is its start
-    assert scrutiny.autoattack(model, split, 2 * EPS).double().mean() < 0.3
+    assert robustness.strong_pgd(model, split, EPS, 10, 1, step_size=0.0).double().mean() > 0.5  # the start
+    assert robustness.autoattack(model, split, 2 * EPS).double().mean() < 0.3
 
 
 @needs_autoattack
 def test_autoattack_leaves_a_debuggers_trace_and_needs_four_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     split = Split(grey_images(4), torch.zeros(4, dtype=torch.int64))
     with pytest.raises(ValueError, match="model: AutoAttack needs logits of at least 4 classes"):
-        scrutiny.autoattack(linear(3), split, EPS)
+        robustness.autoattack(linear(3), split, EPS)
 
     def trace(*_: object) -> None:
         return None
@@ -148,13 +149,13 @@ def test_autoattack_leaves_a_debuggers_trace_and_needs_four_classes(monkeypatch:
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        scrutiny.autoattack(linear(4), split, EPS)
+        robustness.autoattack(linear(4), split, EPS)
         assert sys.gettrace() is trace
     finally:
         sys.settrace(before)
     monkeypatch.setitem(sys.modules, "pyautoattack", None)
     with pytest.raises(ImportError, match="needs the package pyautoattack: pip install"):
-        scrutiny.autoattack(linear(4), split, EPS)
+        robustness.autoattack(linear(4), split, EPS)
 
 
 def test_targeted_pgd_tries_the_likeliest_wrong_classes_and_only_what_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,11 +168,11 @@ def test_targeted_pgd_tries_the_likeliest_wrong_classes_and_only_what_is_right(m
         return x
 
     monkeypatch.setattr(attacks, "pgd", idle)
-    scrutiny.strong_pgd(model, split, EPS, restarts=2, targeted=True)
+    robustness.strong_pgd(model, split, EPS, restarts=2, targeted=True)
     order = model(to_float(split.images)).argsort(1, descending=True)[:, 1:]
     assert torch.stack([y for _, y in asked], 1).tolist() == torch.cat([order, order], 1).tolist()
     asked.clear()
-    scrutiny.strong_pgd(model, split, EPS, restarts=1, targeted=True, targets=2)
+    robustness.strong_pgd(model, split, EPS, restarts=1, targeted=True, targets=2)
     assert torch.stack([y for _, y in asked], 1).tolist() == order[:, :2].tolist()
 
 
@@ -188,10 +189,10 @@ def test_what_has_been_turned_is_not_attacked_again() -> None:
         return torch.cat([x[:-1], 1 - x[-1:]])
 
     attempt = [turn_the_last]
-    assert evaluation.right_after(model, split, []).tolist() == [True, False, True, True]
-    assert evaluation.right_after(model, split, attempt * 2).tolist() == [True, False, False, False]
+    assert accuracy.right_after(model, split, []).tolist() == [True, False, True, True]
+    assert accuracy.right_after(model, split, attempt * 2).tolist() == [True, False, False, False]
     assert seen == [3, 2]
-    assert not evaluation.right_after(model, split, attempt * 9).any()
+    assert not accuracy.right_after(model, split, attempt * 9).any()
     assert seen == [3, 2, 3, 2, 1]
 
 
@@ -201,7 +202,7 @@ def test_what_has_been_turned_is_not_attacked_again() -> None:
 def test_an_honest_model_passes_and_its_numbers_are_the_exact_ones() -> None:
     model = linear(2)
     split, robust = exactly(model, grey_images(60))
-    found = scrutiny.sanity_checks(model, split, EPS, source=linear(2))
+    found = robustness.sanity_checks(model, split, EPS, source=linear(2))
     assert {name: check["passed"] for name, check in found.items()} == dict.fromkeys(found, True)
     assert list(found) == ["growing", "one_step", "transfer", "noise"]
     share = robust.double().mean().item()
@@ -209,7 +210,7 @@ def test_an_honest_model_passes_and_its_numbers_are_the_exact_ones() -> None:
     assert found["growing"]["epsilons"] == [0.1, 0.2, 0.4, 0.8, 1.0]
     assert found["growing"]["accuracy"][0] == found["transfer"]["white_box"] == found["noise"]["pgd"] == share
     assert found["noise"]["noise"] > share
-    assert "transfer" not in scrutiny.sanity_checks(model, split, EPS)
+    assert "transfer" not in robustness.sanity_checks(model, split, EPS)
 
 
 @pytest.mark.parametrize("mask", [Steps(), Scaled()], ids=["rounded", "scaled"])
@@ -219,7 +220,7 @@ def test_masked_gradients_are_found_out(mask: nn.Module) -> None:
     model = nn.Sequential(mask, *honest) if isinstance(mask, Steps) else nn.Sequential(*honest, mask)
     split = Split(split.images, model(to_float(split.images)).argmax(1))
     assert robust.double().mean() < 0.5
-    found = scrutiny.sanity_checks(model, split, 3 * EPS, source=honest)
+    found = robustness.sanity_checks(model, split, 3 * EPS, source=honest)
     for name in ("growing", "transfer", "noise"):
         assert not found[name]["passed"], name
     assert found["growing"]["accuracy"] == [1.0] * len(found["growing"]["accuracy"])
@@ -228,17 +229,17 @@ def test_masked_gradients_are_found_out(mask: nn.Module) -> None:
 
 def test_a_constant_model_resists_everything_and_does_not_pass() -> None:
     split = Split(grey_images(12), torch.tensor([0, 1, 2, 3] * 3))
-    found = scrutiny.sanity_checks(Constant(), split, EPS)
+    found = robustness.sanity_checks(Constant(), split, EPS)
     assert found["growing"]["accuracy"] == [0.25] * 5
     assert not found["growing"]["passed"]
-    assert scrutiny.strong_pgd(Constant(), split, EPS, 3, 1).tolist() == (split.labels == 1).tolist()
+    assert robustness.strong_pgd(Constant(), split, EPS, 3, 1).tolist() == (split.labels == 1).tolist()
 
 
 def test_an_iterated_attack_that_is_weaker_than_one_step_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     model = linear(2)
     split, _ = exactly(model, grey_images(40))
     monkeypatch.setattr(attacks, "pgd", lambda model, x, *_, **__: x)
-    assert not scrutiny.sanity_checks(model, split, EPS)["one_step"]["passed"]
+    assert not robustness.sanity_checks(model, split, EPS)["one_step"]["passed"]
 
 
 # --- surfaces and transfers ---
@@ -248,7 +249,7 @@ def test_the_surface_of_a_linear_model_is_the_loss_worked_out_by_hand() -> None:
     model = linear(2)
     split, _ = exactly(model, grey_images(3))
     x, weight = to_float(split.images), model[1].weight.detach()
-    offsets, surface = scrutiny.loss_surface(model, x, split.labels, EPS, points=5)
+    offsets, surface = robustness.loss_surface(model, x, split.labels, EPS, points=5)
     assert offsets == pytest.approx([-0.1, -0.05, 0.0, 0.05, 0.1])
     difference = weight[1 - split.labels] - weight[split.labels]  # the loss is softplus(difference . x)
     along = [difference.abs().sum(1) * offset for offset in offsets]
@@ -263,7 +264,7 @@ def test_the_surface_of_a_linear_model_is_the_loss_worked_out_by_hand() -> None:
 def test_the_surface_of_masked_gradients_is_flat_along_them() -> None:
     model = nn.Sequential(Steps(), *linear(2))
     x = to_float(grey_images(2))
-    _, surface = scrutiny.loss_surface(model, x, torch.zeros(2, dtype=torch.int64), EPS, points=4)
+    _, surface = robustness.loss_surface(model, x, torch.zeros(2, dtype=torch.int64), EPS, points=4)
     assert (surface == surface[:1]).all()
     assert (surface != surface[:, :1]).any()
 
@@ -275,7 +276,7 @@ def test_each_model_is_judged_on_images_made_on_each() -> None:
     def fgsm(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         return attacks.fgsm(model, x, y, EPS)
 
-    matrix = scrutiny.transfer_matrix(models, split, fgsm)
+    matrix = robustness.transfer_matrix(models, split, fgsm)
     assert matrix["a"]["a"] == robust.double().mean()
     for source, row in matrix.items():
         x_adv = fgsm(models[source], to_float(split.images), split.labels)
@@ -295,13 +296,13 @@ def test_models_and_random_numbers_stay_as_they_were_and_seeds_reproduce() -> No
     model[1].eval()
     x = to_float(split.images)
     calls = {
-        "strong": lambda seed: scrutiny.strong_pgd(model, split, 0.02, 2, 2, 0.001, seed=seed).tolist(),
-        "targeted": lambda seed: scrutiny.strong_pgd(model, split, 0.02, 2, 1, targeted=True, seed=seed).tolist(),
-        "checks": lambda seed: scrutiny.sanity_checks(model, split, 0.02, mixed_modes(), steps=2, draws=3, seed=seed),
-        "surface": lambda seed: scrutiny.loss_surface(model, x, split.labels, 0.02, 3, seed)[1].tolist(),
+        "strong": lambda seed: robustness.strong_pgd(model, split, 0.02, 2, 2, 0.001, seed=seed).tolist(),
+        "targeted": lambda seed: robustness.strong_pgd(model, split, 0.02, 2, 1, targeted=True, seed=seed).tolist(),
+        "checks": lambda seed: robustness.sanity_checks(model, split, 0.02, mixed_modes(), steps=2, draws=3, seed=seed),
+        "surface": lambda seed: robustness.loss_surface(model, x, split.labels, 0.02, 3, seed)[1].tolist(),
     }
     if importlib.util.find_spec("pyautoattack") is not None:
-        calls["autoattack"] = lambda seed: scrutiny.autoattack(model, split.take(4), 0.2, seed).tolist()
+        calls["autoattack"] = lambda seed: robustness.autoattack(model, split.take(4), 0.2, seed).tolist()
     for name, call in calls.items():
         if name == "checks":
             torch.manual_seed(5)  # of the other model's weights
@@ -321,31 +322,31 @@ def test_bad_arguments_are_named() -> None:
     model, split = linear(4), Split(grey_images(3), torch.zeros(3, dtype=torch.int64))
     x = to_float(split.images)
     for eps in (0.0, -0.1, float("nan")):
-        for call in (scrutiny.strong_pgd, scrutiny.sanity_checks):
+        for call in (robustness.strong_pgd, robustness.sanity_checks):
             with pytest.raises(ValueError, match="eps"):
                 call(model, split, eps)
         with pytest.raises(ValueError, match="eps"):
-            scrutiny.loss_surface(model, x, split.labels, eps)
+            robustness.loss_surface(model, x, split.labels, eps)
     with pytest.raises(ValueError, match="eps"):
-        scrutiny.sanity_checks(model, split, 1.5)
+        robustness.sanity_checks(model, split, 1.5)
     for name in ("steps", "restarts", "targets"):
         with pytest.raises(ValueError, match=name):
-            scrutiny.strong_pgd(model, split, EPS, **{name: 0})
+            robustness.strong_pgd(model, split, EPS, **{name: 0})
     with pytest.raises(ValueError, match="step_size"):
-        scrutiny.strong_pgd(model, split, EPS, step_size=-1.0)
+        robustness.strong_pgd(model, split, EPS, step_size=-1.0)
     for name, value in {"steps": 0, "draws": 0, "tolerance": -0.1}.items():
         with pytest.raises(ValueError, match=name):
-            scrutiny.sanity_checks(model, split, EPS, **{name: value})
+            robustness.sanity_checks(model, split, EPS, **{name: value})
     with pytest.raises(ValueError, match="points"):
-        scrutiny.loss_surface(model, x, split.labels, EPS, points=1)
+        robustness.loss_surface(model, x, split.labels, EPS, points=1)
     with pytest.raises(ValueError, match="x: "):
-        scrutiny.loss_surface(model, 2 * x, split.labels, EPS)
+        robustness.loss_surface(model, 2 * x, split.labels, EPS)
     with pytest.raises(ValueError, match="split"):
-        scrutiny.strong_pgd(model, split.take(0), EPS)
+        robustness.strong_pgd(model, split.take(0), EPS)
     with pytest.raises(ValueError, match="models"):
-        scrutiny.transfer_matrix({}, split, attacks.pgd)
+        robustness.transfer_matrix({}, split, attacks.pgd)
     with pytest.raises(ValueError, match="model: expected logits"):
-        scrutiny.strong_pgd(linear(1), split, EPS, targeted=True)
+        robustness.strong_pgd(linear(1), split, EPS, targeted=True)
 
 
 @pytest.fixture(scope="module")
@@ -357,7 +358,7 @@ def test_batchnorm_is_given_the_statistics_of_other_images_and_the_model_keeps_i
     torch.manual_seed(0)
     model = nn.Sequential(nn.BatchNorm2d(3, affine=False), nn.Flatten(), nn.Linear(48, 2)).eval()
     images = torch.rand(4, 10, 3, 4, 4)
-    other = scrutiny.with_statistics_of(model, images)
+    other = robustness.with_statistics_of(model, images)
     torch.testing.assert_close(other[0].running_mean, images.mean((0, 1, 3, 4)))
     variances = torch.stack([batch.transpose(0, 1).flatten(1).var(1) for batch in images])
     torch.testing.assert_close(other[0].running_var, variances.mean(0))
@@ -397,7 +398,7 @@ def test_the_record_keeps_what_autoattack_warns_of(folder: Path, monkeypatch: py
         logging.getLogger("auto-attack").warning("points with zero gradient")
         return torch.ones(len(split), dtype=torch.bool)
 
-    monkeypatch.setattr(scrutiny, "autoattack", warn)
+    monkeypatch.setattr(robustness, "autoattack", warn)
     record = Scrutiny(TINY, folder, lambda line: None).autoattack("vanilla", n=4)
     assert record["result"] == {"accuracy": 1.0, "warnings": ["points with zero gradient"]}
     assert not logging.getLogger("auto-attack").handlers

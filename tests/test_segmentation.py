@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from snslib import segmentation
+from snslib.book.figures.receptive_fields import receptive_fields as figure_of
 from snslib.data import Split, to_float
-from snslib.plots.segmentation import receptive_fields
-from snslib.segmentation import (
+from snslib.evaluation import receptive_fields
+from snslib.evaluation.receptive_fields import (
     compare_overlap,
     intersection_over_union,
     mask_overlap,
@@ -224,7 +224,7 @@ def test_overlap_does_not_depend_on_batches(net: Net, sizes: list[int], monkeypa
     thresholds = unit_thresholds(net, split, "relu", units, top=0.3) + 1e-3  # between two outputs
     clean, adversarial = (unit_masks(net, images, "relu", units, thresholds) for images in (x, x_adv))
     pairs = zip(x.split(sizes), x_adv.split(sizes), strict=True)
-    monkeypatch.setattr(segmentation, "images_at_once", lambda device: 4)
+    monkeypatch.setattr(receptive_fields, "images_at_once", lambda device: 4)
     overlap = mask_overlap(net, pairs, "relu", units, thresholds)
     assert torch.equal(overlap, intersection_over_union(clean, adversarial))
     assert 0 < overlap.min() < overlap.max() < 1
@@ -341,7 +341,7 @@ def test_the_figure_darkens_what_the_neuron_does_not_see() -> None:
     x = torch.full((2, 3, 8, 8), 0.8)
     mask = torch.zeros(2, 8, 8, dtype=torch.bool)
     mask[0, :4] = True
-    fig = receptive_fields({"sensitive": {"pool2 7": (x, x, mask, mask)}, "others": {"pool2 9": (x, x, mask, ~mask)}})
+    fig = figure_of({"sensitive": {"pool2 7": (x, x, mask, mask)}, "others": {"pool2 9": (x, x, mask, ~mask)}})
     axes = [ax for part in fig.subfigs for ax in part.axes]
     assert len(axes) == 2 * 2 * 2  # panels, benign and attacked, images
     shown = axes[0].get_images()[0].get_array()
@@ -357,7 +357,7 @@ def test_examples_put_the_pieces_together(net: Net) -> None:
     def darker(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         return x / 2
 
-    (x, x_adv, mask, mask_adv), _ = segmentation.examples(net, split, darker, "relu", [RED, GREEN], k=3)
+    (x, x_adv, mask, mask_adv), _ = receptive_fields.examples(net, split, darker, "relu", [RED, GREEN], k=3)
     chosen = top_images(net, split, "relu", [RED], 3)[0]
     assert torch.equal(x, to_float(split.images[chosen]))
     assert torch.equal(x_adv, x / 2)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snslib.settings import PROFILES, Settings, from_parameters, parse, read
+from snslib.arguments import parse
+from snslib.study.settings import PROFILES, Settings, from_parameters, read
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**6))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from snslib.shares import Share, Tally, difference, interval, sign, tally
+from snslib.claims.statistics import Share, Tally, difference, interval, sign, tally
 
 N = 10_000
 

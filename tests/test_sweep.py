@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from tiny import TINY
 
-from snslib.experiment import Experiment
+from snslib.study.experiment import Experiment
 
 BOOK = Path(__file__).parent.parent / "book"
 

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from snslib.attacks import Attack, pgd
 from snslib.data import Dataset, Split, to_float
-from snslib.datasets import load_dataset
-from snslib.models import build_model, conv_bn_relu
-from snslib.objectives import ALP, EAT, PAT, SNS, Objective, Vanilla
-from snslib.training import Schedule, load_tensors, save_tensors, train
+from snslib.files import load_tensors, save_tensors
+from snslib.training.datasets import load_dataset
+from snslib.training.loop import Schedule, train
+from snslib.training.models import build_model, conv_bn_relu
+from snslib.training.objectives import ALP, EAT, PAT, SNS, Objective, Vanilla
 
 pytestmark = pytest.mark.trains
 

@@ -1,4 +1,4 @@
-"""Pictures under sliders: what is saved with a notebook is all that a page needs (snslib/widgets.py)."""
+"""Pictures under sliders: what is saved with a notebook is all that a page needs (snslib/book/widgets.py)."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from ipywidgets import Dropdown, FloatSlider
 from ipywidgets.embed import dependency_state
 from matplotlib.figure import Figure
 
-from snslib.plots import use_style
-from snslib.widgets import explorer, flipbook
+from snslib.book.figures import use_style
+from snslib.book.widgets import explorer, flipbook
 
 PNG = b"\x89PNG\r\n\x1a\n picture"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from snslib import settings
+from snslib.study import settings
 
 TINY = replace(
     settings.PROFILES["digits"],

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from snslib import attacks, losses
 from snslib.attacks import Attack
-from snslib.evaluation import predicted
+from snslib.evaluation.accuracy import predicted
 from snslib.exercises.judging import ExerciseError, as_number, close, gradients_of, judge, returned
 from snslib.exercises.tasks import EPS, Recordings, changed, small_task, two_layers
 

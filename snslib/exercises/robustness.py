@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from snslib import attacks
-from snslib.evaluation import predicted
+from snslib.evaluation.accuracy import predicted
 from snslib.exercises.judging import ExerciseError, as_number, judge, returned
 from snslib.exercises.rules import ROUNDING, attacked, check_bounds, largest_change
 from snslib.exercises.tasks import EPS, overconfident_task, random

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from snslib import attacks, sensitivity
-from snslib.evaluation import predicted
+from snslib.evaluation.accuracy import predicted
 
 Recordings = dict[str, Tensor]  # layer to what its neurons put out, (N, C, H, W) or (N, C)
 

@@ -1,0 +1,90 @@
+"""Sensitivity by layer under attacks and corruptions (Fig. 7, 10-12), and what it says about accuracy."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from snslib.attacks import ATTACKS
+from snslib.book.figures.style import COLOURS, MARKERS
+from snslib.claims.correlation import Cell
+from snslib.training.objectives import DEFENSES
+
+NAMES = {
+    **ATTACKS,
+    "fog": "fog",
+    "gaussian_noise": "Gaussian noise",
+    "jpeg_compression": "JPEG",
+    "defocus_blur": "defocus blur",
+}
+AXES: dict[str, Any] = {
+    "xlabel": "sensitivity / clean output, mean over layers",
+    "ylabel": "lost share of clean accuracy, %",
+    "xscale": "log",
+}
+
+
+def told(under: str) -> str:
+    """The name of an attack or corruption in a figure: "pgd" as "PGD", "fog-5" as "fog 5"."""
+    name, _, severity = under.partition("-")
+    return f"{NAMES[name]} {severity}".strip()
+
+
+def under_each(means: Mapping[str, Mapping[str, Mapping[str, float]]], ylabel: str) -> Figure:
+    """A panel per attack or corruption: one line per model over the layers, bottom to top (Fig. 7, 10-12).
+
+    Args:
+        means: what disturbs the images to defense to layer to value > 0, all of the same layers.
+        ylabel: what the value is.
+    """
+    rows = -(-len(means) // 2)
+    fig, axes = plt.subplots(rows, 2, figsize=(7.5, 2.1 * rows + 0.6), sharex=True, squeeze=False)
+    for ax, (under, by_model) in zip(axes.flat, means.items(), strict=False):
+        for defense, values in by_model.items():
+            style = {"color": COLOURS[defense], "marker": MARKERS[defense], "ms": 4, "label": DEFENSES[defense]}
+            ax.plot(list(values), list(values.values()), **style)
+        ax.set(title=told(under), yscale="log")
+        ax.yaxis.set_minor_formatter(NullFormatter())  # powers of ten are labels enough
+        ax.tick_params(axis="x", rotation=90)
+    axes[0, 0].legend()
+    fig.supylabel(ylabel)
+    plt.close(fig)
+    return fig
+
+
+def lost_accuracy(cells: Sequence[Cell]) -> Figure:
+    """Lost share of clean accuracy over sensitivity: a point per model and attack (filled) or corruption (empty)."""
+    fig, ax = plt.subplots(figsize=(7, 4))
+    for model in dict.fromkeys(each.model for each in cells):
+        for attacked in (True, False):
+            of_kind = [each for each in cells if each.model == model and (each.under in ATTACKS) == attacked]
+            colour = COLOURS[model]
+            ax.plot(
+                [each.sensitivity for each in of_kind],
+                [100 * each.lost for each in of_kind],
+                MARKERS[model],
+                color=colour,
+                markerfacecolor=colour if attacked else "none",
+                label=f"{DEFENSES[model]}, {'attacks' if attacked else 'corruptions'}",
+            )
+    ax.set(**AXES)
+    ax.legend()
+    plt.close(fig)
+    return fig
+
+
+def over_networks(groups: Mapping[str, Sequence[Cell]]) -> Figure:
+    """Lost share of the clean accuracy over sensitivity under one attack: a point per network, a colour per group.
+
+    Args:
+        groups: what the networks of a group have in common to their cells.
+    """
+    fig, ax = plt.subplots(figsize=(7, 4))
+    for (title, cells), marker in zip(groups.items(), "o^sDPX", strict=False):
+        ax.plot([each.sensitivity for each in cells], [100 * each.lost for each in cells], marker, label=title)
+    ax.set(**AXES)
+    ax.legend()
+    plt.close(fig)
+    return fig

@@ -1,0 +1,40 @@
+"""One style for every figure: readable in grey, by colour-blind readers, and on a dark page."""
+
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.figure import Figure
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+from snslib.book.figures import numbers
+from snslib.training.objectives import DEFENSES
+
+COLOURS = dict(zip(DEFENSES, sns.color_palette("colorblind"), strict=False))
+MARKERS = dict(zip(DEFENSES, "osPD*X^v", strict=True))
+
+
+def use_style() -> None:
+    """The book's style, for every figure that follows; lines as SVG that is the same from run to run.
+
+    Where a cell shows a figure, the description in the SVG's metadata is the figure's numbers as CSV, if it has any.
+    """
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
+    mpl.rcParams.update(
+        {
+            "figure.constrained_layout.use": True,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "svg.hashsalt": "snslib",
+            "svg.fonttype": "path",
+        }
+    )
+    set_matplotlib_formats("svg")
+    display: Any = InteractiveShell.instance().display_formatter
+    svg = display.formatters["image/svg+xml"]
+    draw = svg.lookup_by_type(Figure)  # with all else that the inline backend is set to
+    svg.for_type(
+        Figure,
+        lambda figure: draw(figure, metadata={"Date": None, "Description": numbers.to_csv(figure) or None}),
+    )

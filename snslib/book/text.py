@@ -1,0 +1,92 @@
+"""Tables and sentences of the book, made from records: what a number is and what it was computed from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.display import Markdown
+
+from snslib.study.settings import Settings
+
+MODEL_NAMES = {"vgg16": "VGG-16", "alexnet": "AlexNet", "resnet18": "ResNet-18", "googlenet": "GoogLeNet"}
+
+
+def percent(share: float) -> str:
+    """0.8725 as "87.25%"; a share of n images has no more digits than two for any n here."""
+    return f"{100 * share:.2f}%"
+
+
+def this_build(settings: Settings, vanilla: Mapping[str, Any]) -> str:
+    """What a build of the book shows, loud, as HTML for its front page.
+
+    Args:
+        settings: of the build.
+        vanilla: one of its records, whose data it names.
+    """
+    network = f"{MODEL_NAMES[settings.model]} at width {settings.width:g}"
+    head = f"What you see here: the <code>{settings.profile}</code> profile, "
+    if "published" in vanilla:
+        return (
+            f"<strong>{head}recorded.</strong> The chapters of this build show rows of {network} on "
+            f"{vanilla['data']['name']} that were trained and measured in longer runs. What no record holds was "
+            "computed from their models."
+        )
+    return (
+        f"<strong>{head}run live.</strong> This build trained {network} on {vanilla['data']['name']} "
+        f"({vanilla['data']['origin']}) with an eps of {255 * settings.eps:g}/255. It shows <em>how</em> everything "
+        "works. Only a build on the paper's data at the paper's width could confirm or refute its numbers. "
+        "Numbers from longer runs are marked <strong>recorded</strong>."
+    )
+
+
+def source(*records: dict[str, Any]) -> Markdown:
+    """What the numbers above were computed from, in one line under a figure or a table; its data are the first's.
+
+    The output carries the records in its metadata, so that the book can offer them.
+    """
+    first = records[0]
+    trained = first["config"]["trained"]
+    n = first["config"].get("n")
+    images = f"{n:,} {first['config'].get('split', 'test')} images" if n else ""
+    seconds = sum(entry["seconds"] for entry in records)
+    seeds = sorted({entry["seed"] for entry in records})
+    when = "Recorded" if "published" in first else "Computed live"
+    precisions = sorted({entry["config"]["trained"]["schedule"]["precision"] for entry in records})
+    parts = [
+        f"{when}: {first['data']['name']} ({first['data']['origin']})",
+        f"{MODEL_NAMES[trained['model']]} at width {trained['width']:g}",
+        f"trained in {' or '.join(precisions)}",
+        images,
+        f"eps {first['config']['attack']['eps'] * 255:g}/255",
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}",
+        first["device"],
+        f"{seconds:.0f} s",
+        f"PyTorch {first['versions']['torch']}",
+        f"commit {first['commit']}" if first["commit"] else "",
+    ]
+    line = "*" + " · ".join(part for part in parts if part) + "*"
+    return Markdown(line, metadata={"records": list(records)})
+
+
+def machines(sections: Mapping[str, dict[str, Any]]) -> Markdown:
+    """Where the numbers of a speed record's section come from, in one line under a figure or a table.
+
+    Args:
+        sections: name of a device to its section, as ``benchmarks/run.py`` writes it.
+    """
+    lines = [
+        f"Recorded {entry['date'][:10]}: {entry['device']}, PyTorch {entry['versions']['torch']}"
+        + (f", commit {entry['commit']}" if entry["commit"] else "")
+        for entry in sections.values()
+    ]
+    return Markdown("*" + " · ".join(lines) + "*")
+
+
+def with_seeds(label: str, seeds: int) -> str:
+    """The label of a row whose numbers are a mean: "PAT, 2 seeds"; of one seed, the label as it is."""
+    return f"{label}, {seeds} seeds" if seeds > 1 else label
+
+
+def strong_name(strong: Mapping[str, dict[str, Any]]) -> str:
+    """What the stronger PGD of some records is called in a table: "PGD-50", "PGD-100 x 5"."""
+    about = next((entry["config"] for entry in strong.values()), {"steps": 50, "restarts": 1})
+    return f"PGD-{about['steps']}" + (f" × {about['restarts']}" if about["restarts"] > 1 else "")

@@ -1,0 +1,302 @@
+"""The paper's sixteen claims, each with a criterion that decides on published records whether it holds here.
+
+A criterion is stated before there are numbers to apply it to. What it needs and nobody has measured yet makes a claim
+"not run", never a verdict. The criteria for Tables 1 to 4 take the paper's own numbers as well as ours: both are put
+in the same words, and a test can ask what the criteria make of the paper itself. They are stated here in words; what
+applies them is in :mod:`snslib.claims.criteria`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from snslib.claims import criteria, paper
+from snslib.claims.criteria import Finding
+from snslib.claims.records import Evidence, NotRunError
+from snslib.claims.statistics import Share
+from snslib.study import results
+
+VERDICTS = ("reproduced", "partly", "not reproduced", "not run")
+PAPER_N = 10_000  # test images of Tables 1 and 2 (section 3.1)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper.
+
+    Args:
+        number: its place in the list.
+        statement: what is claimed, in a sentence.
+        place: where in the paper.
+        chapter: the file of the chapter about it.
+        criterion: what decides, in a sentence or two.
+        theirs: gives the paper's numbers, in a clause.
+        judge: maps the records to a finding; raises NotRunError where it cannot.
+        alexnet: it is about the rows of AlexNet.
+        also: other networks of which the paper shows the same.
+    """
+
+    number: int
+    statement: str
+    place: str
+    chapter: str
+    criterion: str
+    theirs: Callable[[], str]
+    judge: Callable[[Evidence], Finding]
+    alexnet: bool = False
+    also: tuple[str, ...] = ()
+
+
+TABLES: dict[int, tuple[Callable[..., Finding], tuple[str, ...]]] = {  # claim: its judge and the rows that it needs
+    10: (partial(criteria.beats, "sns_sen_cls", "nat", "eat"), ("sns_sen_cls", "nat", "eat")),
+    11: (partial(criteria.beats, "sns_sen_cls", "sns_all_cls"), ("sns_sen_cls", "sns_all_cls")),
+    12: (criteria.best_of_all, ("sns_sen_adv", "pat", "alp")),
+    13: (criteria.weaker_pairing, ("alp", "pat")),
+    16: (criteria.same_order, ("sns_sen_adv", "sns_sen_cls", "nat", "eat", "pat")),
+}
+
+
+def of_paper(number: int) -> Finding:
+    """What the criterion of claim 10, 11, 12, 13 or 16 makes of the paper's own table, taken as 10,000 images."""
+    printed = paper.table2() if number == 16 else paper.table1()
+    table = {
+        row: {column: Share((value / 100,), PAPER_N) for column, value in columns.items()}
+        for row, columns in printed.items()
+    }
+    return TABLES[number][0](table=table)
+
+
+_03, _05, _06 = "03_sensitive_neurons", "05_adversarial_training", "06_results"
+_ALWAYS = (
+    "Reproduced: ahead in more than half of the {n} comparisons, behind in none. Partly: ahead in more than behind. "
+    "A gap within the 95% interval counts neither way."
+)
+
+CLAIMS = (
+    Claim(
+        1,
+        "The sensitive and the important neurons of pool5 are much the same.",
+        "Fig. 2a",
+        _03,
+        "Mean Jaccard index over the target classes, of images that reached the target. Reproduced: at least 0.5, "
+        "that is two thirds of each set are shared. Partly: at least twice chance, and above chance for every class.",
+        lambda: '"very high" (no numbers)',
+        criteria.overlap,
+    ),
+    Claim(
+        2,
+        "The sensitive neurons of different targets agree in bottom layers and differ in top layers.",
+        "Fig. 2b, 9; Tables 3-4",
+        _03,
+        "Mean $J_{avg}$ of the lowest and of the highest third of the convolutional layers. Reproduced: at least 0.5 "
+        "below, and at most half of that above. Partly: lower above by more than 0.1.",
+        criteria.shared_printed,
+        criteria.shared_ours,
+        also=("alexnet",),
+    ),
+    Claim(
+        3,
+        "Under a targeted attack the most sensitive neuron of fc is the target's.",
+        "3.3, Table 4",
+        _03,
+        "Reproduced: for every target. Partly: for more than half.",
+        criteria.first_of_fc_printed,
+        criteria.first_of_fc_ours,
+    ),
+    Claim(
+        4,
+        "Under attack sensitive neurons look at the background, and insensitive ones keep their regions.",
+        "Fig. 4-5, 14-17",
+        _03,
+        "Mean intersection over union of a neuron's masks in an image and in its PGD twin, in pool2 of VGG-16 as in "
+        "Fig. 14-15, the most sensitive quarter against the least. Reproduced: lower for sensitive neurons with p < "
+        "0.05 (permutation test over neurons), and at least 0.5 for the others, which are to change \"almost\" not at "
+        "all. Partly: lower, with p < 0.05. Whether new regions are background is not asked. "
+        "Stated after a look at 500 of the images.",
+        lambda: "pictures",
+        criteria.regions,
+        also=("alexnet",),
+    ),
+    Claim(
+        5,
+        "Suppressing sensitive neurons trades clean accuracy for robustness: best near β = 0.85, collapse near 0.7.",
+        "Fig. 3a",
+        _03,
+        "Reproduced: for more than half of the attacks accuracy is best at a β in [0.8, 0.9], above that at β = 1 by "
+        "more than the 95% interval; clean accuracy at 0.85 is below that at 1 by more than the interval; at 0.7 it "
+        "is less than half. Partly: such a peak for one attack at least. The paper does not say which model is "
+        "attacked; of white box and transferred, the one with more peaks counts.",
+        lambda: "best near β = 0.85, collapse at about 0.7",
+        criteria.suppression,
+    ),
+    Claim(
+        6,
+        "PAT lowers the sensitivity of almost all neurons in all layers, and most in the top 10%.",
+        "Fig. 6, 13",
+        _05,
+        "A layer fits where, both models' neurons sorted, at least 90% of the ranks are lower in PAT (of those at "
+        "which vanilla is not 0) and the top 10% drop more than the others on average. Reproduced: every "
+        "convolutional layer fits. Partly: more than half do.",
+        lambda: '"almost all neurons in all layers" (curves)',
+        criteria.calmer,
+        also=("alexnet",),
+    ),
+    Claim(
+        7,
+        "PAT's sensitive neurons are less sensitive in every convolutional layer, under each attack.",
+        "Fig. 7a, 10-12",
+        _05,
+        "Mean sensitivity of each model's own top 10%. Reproduced: lower in PAT in every layer under all four "
+        "attacks. Partly: in more than half of layers and attacks, or in all but with attacks not run.",
+        lambda: "every layer (curves)",
+        criteria.calmer_top,
+        also=("alexnet", "resnet18"),
+    ),
+    Claim(
+        8,
+        "Under fog the order turns: PAT's sensitive neurons are more sensitive in most layers.",
+        "Fig. 7b",
+        "05_adversarial_training",
+        "Mean sensitivity of each model's own top 10% between clean and foggy images, at the strongest of "
+        "CIFAR-10-C's five severities (the paper names none). Reproduced: higher in PAT in more than half of the "
+        "layers. Partly: in one at least.",
+        lambda: "most layers (curves); but PAT's printed accuracy in fog is the higher one, 55.64% against 33.64%, "
+        "which does not fit the text's conclusion that sensitivity indicates robustness",
+        criteria.fog,
+    ),
+    Claim(
+        9,
+        "conv8 to conv13 are the best layers for SNS.",
+        "Fig. 3b",
+        _06,
+        "Rows trained by Eq. 10 from conv8 on against those from conv1, conv4, conv11 and fc on. "
+        + _ALWAYS.format(n="16"),
+        lambda: "best from conv8 on under every attack (curves)",
+        criteria.best_layers,
+    ),
+    Claim(
+        10,
+        "Stabilised sensitive neurons ($\\mathrm{SNS}_{sen}^{cls}$) beat NAT and EAT under every attack.",
+        "Table 1",
+        _06,
+        _ALWAYS.format(n="eight"),
+        lambda: of_paper(10).ours,
+        criteria.from_table(*TABLES[10]),
+    ),
+    Claim(
+        11,
+        "Stabilising the sensitive neurons beats stabilising all.",
+        "Table 1",
+        _06,
+        _ALWAYS.format(n="four"),
+        lambda: of_paper(11).ours,
+        criteria.from_table(*TABLES[11]),
+    ),
+    Claim(
+        12,
+        "$\\mathrm{SNS}_{sen}^{adv}$ beats PAT and ALP under every attack, and is more accurate on clean images.",
+        "Table 1",
+        _06,
+        _ALWAYS.format(n="eight") + " Without a clean accuracy above both by more than the interval it is partly at "
+        "most. The row that follows Algorithm 1 decides; the online one and the stronger attack are told beside it.",
+        lambda: of_paper(12).ours,
+        criteria.from_table(*TABLES[12], online=True),
+    ),
+    Claim(
+        13,
+        "ALP is weaker than PAT in most cases.",
+        "4.2, Table 1",
+        _06,
+        "Reproduced: ALP is behind PAT under more attacks than ahead. Partly: under as many, one at least. A gap "
+        "within the 95% interval counts neither way.",
+        lambda: of_paper(13).ours,
+        criteria.from_table(*TABLES[13]),
+    ),
+    Claim(
+        14,
+        "SNS lowers the sensitivity of the layers that it trains, conv8 to conv13, below PAT's.",
+        "Fig. 8",
+        _05,
+        "Mean sensitivity of all neurons of a layer, under PGD. Reproduced: below PAT's in every stabilised layer. "
+        "Partly: in more than half. The ratio to the clean output is told beside it: a layer that puts out less "
+        "varies less.",
+        lambda: "all six layers (curves)",
+        criteria.below_pat,
+    ),
+    Claim(
+        15,
+        "SNS needs much fewer epochs than PAT and less time.",
+        "4.2",
+        "06_results",
+        "Reproduced: fewer epochs and less time, also with the vanilla training that SNS starts from, and not behind "
+        "PAT under PGD by more than the 95% interval. Partly: fewer epochs and less time for SNS alone. Epochs are "
+        "settings of ours; making x' once is not counted.",
+        lambda: '"much fewer epochs" (no numbers)',
+        criteria.cheaper,
+    ),
+    Claim(
+        16,
+        "The same order holds for AlexNet on 200 classes of ImageNet.",
+        "Table 2",
+        "06_results",
+        "$\\mathrm{SNS}_{sen}^{adv}$ against NAT, EAT and PAT, and $\\mathrm{SNS}_{sen}^{cls}$ against NAT and EAT, "
+        "under every attack, each as in claim 10. Reproduced: both. Partly: the first, in full or partly.",
+        lambda: of_paper(16).ours,
+        criteria.from_table(*TABLES[16]),
+        alexnet=True,
+    ),
+)
+
+
+def scorecard(folder: str, alexnet: str | None = None) -> list[tuple[Claim, Finding]]:
+    """Every claim with what the published rows say of it.
+
+    Args:
+        folder: VGG-16 and its data set, such as "cifar10/vgg16-w0.25".
+        alexnet: the same for claim 16; None takes the first there is.
+    """
+    if alexnet is None:
+        alexnet = next((name for name in results.folders() if results.model_of(name) == "alexnet"), None)
+    return [(claim, _judged(claim, alexnet if claim.alexnet else folder)) for claim in CLAIMS]
+
+
+def elsewhere() -> list[tuple[Claim, str, Finding]]:
+    """The claims that the paper makes of other networks too, on their published rows: claim, folder, and finding."""
+    return [
+        (claim, folder, _judged(claim, folder))
+        for claim in CLAIMS
+        for folder in results.folders()
+        if results.model_of(folder) in claim.also
+    ]
+
+
+def _judged(claim: Claim, folder: str | None) -> Finding:
+    if folder is None:
+        return Finding("not run", "no rows of AlexNet are recorded")
+    evidence = Evidence(folder)
+    try:
+        found = claim.judge(evidence)
+    except NotRunError as reason:
+        return Finding("not run", str(reason))
+    return Finding(found.verdict, found.ours, tuple(evidence.taken))
+
+
+def provenance(findings: Sequence[Finding]) -> str:
+    """Where the numbers come from, a line per data set and network: its copy, seeds, images, devices and commits."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for entry in (entry for finding in findings for entry in finding.records):
+        trained, data = entry["config"]["trained"], entry["data"]
+        name = f"{data['name']} ({data['origin']}), {trained['model']} at width {trained['width']:g}"
+        groups.setdefault(name, []).append(entry)
+
+    def each(values: Sequence[Any]) -> str:
+        return ", ".join(f"{value:,}" if isinstance(value, int) else value for value in sorted(set(values)))
+
+    return "\n".join(
+        f"Recorded: {name} · seeds {each([entry['seed'] for entry in entries])} · measured on "
+        f"{each([entry['config']['n'] for entry in entries if 'n' in entry['config']])} images · "
+        f"{each([entry['device'] for entry in entries])} · "
+        f"commits {each([entry['commit'] for entry in entries if entry['commit']])}"
+        for name, entries in groups.items()
+    )

@@ -1,0 +1,84 @@
+"""Does sensitivity tell robustness? Both for every model and disturbance, and their rank correlation."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model under one disturbance.
+
+    Args:
+        model: a defense or the name of a row.
+        under: an attack, or a corruption and its severity, such as "fog-5".
+        sensitivity: the mean over convolutional layers of a layer's summed sensitivity over its summed clean output.
+        lost: the share of the clean accuracy that the disturbance takes: below 0 where it adds some, 0 where there is
+            none to take.
+    """
+
+    model: str
+    under: str
+    sensitivity: float
+    lost: float
+
+
+def cell(
+    sensitivity: dict[str, Any], accuracy: dict[str, Any], corrupted: dict[str, Any], model: str, layers: Sequence[str]
+) -> Cell:
+    """The cell of a sensitivity record, with the accuracy records of the same model.
+
+    Args:
+        sensitivity: from ``Experiment.sensitivity``.
+        accuracy: from ``Experiment.accuracy``.
+        corrupted: from ``Experiment.corrupted_accuracy``; not looked at under an attack.
+        model: its name.
+        layers: the layers averaged over; one that puts out nothing is left out.
+    """
+    under = sensitivity["config"]["under"]
+    name, _, severity = under.partition("-")
+    left = corrupted["result"][name][int(severity) - 1] if severity else accuracy["result"][under]
+    sums = {
+        layer: (sum(sensitivity["result"]["sigma"][layer]), sum(sensitivity["result"]["activation"][layer]))
+        for layer in layers
+    }
+    relative = fmean(moved / output for moved, output in sums.values() if output > 0)
+    clean = accuracy["result"]["clean"]
+    return Cell(model, under, relative, 1 - left / clean if clean else 0.0)
+
+
+def rank_correlation(cells: Sequence[Cell], resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+    """Spearman's rank correlation between sensitivity and lost accuracy, with a 95% interval.
+
+    The interval comes from resampling the cells (percentile bootstrap). Cells of one model, or of one corruption at
+    several severities, are not independent, so that it is rather too narrow.
+
+    Args:
+        cells: at least three.
+        resamples: of the cells.
+        seed: decides them.
+
+    Returns:
+        The correlation and the bounds; all NaN where all cells are equally sensitive, or lose the same.
+
+    Raises:
+        ValueError: fewer than three cells.
+    """
+    if len(cells) < 3:
+        raise ValueError(f"cells: a correlation needs three of them, got {len(cells)}")
+    values = np.array([[each.sensitivity, each.lost] for each in cells])
+    if (values == values[0]).all(0).any():
+        return math.nan, math.nan, math.nan
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(resamples):
+        some = values[rng.integers(len(values), size=len(values))]
+        if len(np.unique(some[:, 0])) > 1 and len(np.unique(some[:, 1])) > 1:
+            drawn.append(stats.spearmanr(*some.T).statistic)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(stats.spearmanr(*values.T).statistic), float(low), float(high)

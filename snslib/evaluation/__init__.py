@@ -1,0 +1,1 @@
+"""Evaluation: accuracy, whether robustness is real, corruptions, receptive fields, sets of neurons."""

@@ -1,0 +1,357 @@
+"""Is the robustness real? Stronger attacks, and the checks that tell robustness from masked gradients.
+
+A model can resist an attack that follows its gradient because no small change turns it, or because its gradient leads
+nowhere. Only the first is robustness. What is here tells them apart, for any model of images in [0, 1]: attacks that
+try harder than those of section 3.1, the signs of masked gradients that Athalye et al. (2018) list, the loss around
+an image, and examples made on other models. Each leaves the model as it was, in eval mode meanwhile.
+"""
+
+import copy
+import sys
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from snslib import arguments, attacks
+from snslib.attacks import Attack
+from snslib.data import Split, to_float
+from snslib.evaluation.accuracy import correct, predicted, right_after
+from snslib.inference import arranged, device_of, frozen, images_at_once
+from snslib.sensitivity import dual_pairs
+
+TARGETS = 9  # wrong classes that a targeted attack tries for each image, as many as AutoAttack tries
+
+
+def autoattack(model: nn.Module, split: Split, eps: float, seed: int = 0, batch_size: int | None = None) -> Tensor:
+    """Which images stay right under AutoAttack, standard version, l-infinity (Croce & Hein 2020).
+
+    Four attacks in turn, each on what is still right: APGD on the cross-entropy, targeted APGD and targeted FAB toward
+    up to nine classes, and Square, which looks at no gradient. The package ``pyautoattack`` runs them; what it warns
+    of, it tells the logger "auto-attack".
+
+    Args:
+        model: maps float images in [0, 1] to logits (N, K), K >= 4.
+        split: the images and their true classes, at least one.
+        eps: radius in [0, 1] pixel space, > 0.
+        seed: decides every random choice.
+        batch_size: images at a time, None for what suits the device.
+
+    Returns:
+        bool (N,) on the CPU, in the order of the split.
+
+    Raises:
+        ImportError: the package is not installed.
+        ValueError: a bad argument, named; fewer than four classes, for which the targeted loss is not defined.
+    """
+    package = _pyautoattack()
+    _check(split, eps)
+    device, classes = device_of(model), _count_classes(model, split)
+    if classes < 4:
+        raise ValueError(f"model: AutoAttack needs logits of at least 4 classes, this one puts out {classes}")
+    every_gpu = list(range(torch.cuda.device_count()))
+    trace = sys.gettrace()
+    try:
+        with frozen(model), torch.random.fork_rng(every_gpu):
+            attack = package.AutoAttack(lambda x: model(arranged(model, x)), eps=eps, seed=seed, device=device)
+            attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = min(TARGETS, classes - 1)
+            x, y = to_float(split.images), split.labels
+            _, guess = attack.run_standard_evaluation(x, y, batch_size=batch_size or images_at_once(device))
+    finally:
+        sys.settrace(trace)  # which pyautoattack switches off: a debugger's or a coverage measurement's
+    return (guess == y).cpu()
+
+
+def autoattack_version() -> str:
+    """The version of ``pyautoattack`` that is installed. ImportError when there is none."""
+    return _pyautoattack().__version__
+
+
+def strong_pgd(
+    model: nn.Module,
+    split: Split,
+    eps: float,
+    steps: int = 100,
+    restarts: int = 5,
+    step_size: float | None = None,
+    targeted: bool = False,
+    targets: int = TARGETS,
+    seed: int = 0,
+    batch_size: int | None = None,
+) -> Tensor:
+    """Which images stay right under PGD from several random starts; one that has been turned is not attacked again.
+
+    Targeted, every restart goes toward one wrong class after the other, the likeliest for the clean image first: all
+    wrong classes where there are at most ``targets`` of them, else the ``targets`` likeliest. As everywhere here, an
+    image is turned when its true class is not predicted any more, whether or not the target is.
+
+    Args:
+        model: maps float images in [0, 1] to logits (N, K), K >= 2.
+        split: the images and their true classes, at least one.
+        eps: radius in [0, 1] pixel space, > 0.
+        steps: of each attack, >= 1.
+        restarts: >= 1.
+        step_size: None takes eps / 4.
+        targeted: toward wrong classes instead of away from the true one.
+        targets: wrong classes to try at most, >= 1.
+        seed: decides the starts; with another batch_size they differ.
+        batch_size: images at a time, None for what suits the device.
+
+    Returns:
+        bool (N,) on the CPU, in the order of the split.
+
+    Raises:
+        ValueError: a bad argument, named.
+    """
+    _check(split, eps)
+    arguments.at_least("steps", steps, 1)
+    arguments.at_least("restarts", restarts, 1)
+    arguments.at_least("targets", targets, 1)
+    step = eps / 4 if step_size is None else step_size
+    arguments.not_negative("step_size", step)
+    generator = torch.Generator().manual_seed(seed)
+
+    def away(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        return attacks.pgd(model, x, y, eps, step, steps, random_start=True, generator=generator)
+
+    def toward(place: int) -> Attack:
+        def attack(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+            aim = _wrong_classes(model, x, y)[:, place]
+            return attacks.pgd(model, x, aim, eps, step, steps, True, targeted=True, generator=generator)
+
+        return attack
+
+    each: list[Attack] = [away]
+    if targeted:
+        each = [toward(place) for place in range(min(targets, _count_classes(model, split) - 1))]
+    return right_after(model, split, each * restarts, batch_size)
+
+
+def random_corner(eps: float, generator: torch.Generator) -> Attack:
+    """An attack that looks at nothing: every value of the image moves by eps, up or down at random."""
+
+    def attack(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        signs = torch.randint(0, 2, x.shape, generator=generator) * 2 - 1
+        return (x + eps * signs.to(x)).clamp(0, 1)
+
+    return attack
+
+
+def sanity_checks(
+    model: nn.Module,
+    split: Split,
+    eps: float,
+    source: nn.Module | None = None,
+    steps: int = 20,
+    draws: int = 20,
+    tolerance: float = 0.02,
+    seed: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """The signs of masked gradients that Athalye et al. (2018, section 3.1) list, looked for one by one.
+
+    PGD is meant below, from the image, in ``steps`` steps of 2.5 radius / steps. A model that passes may still be
+    masked. One that fails is, or it does not look at the image: what puts out the same class for every image fails too.
+
+    Args:
+        model: maps float images in [0, 1] to logits (N, K).
+        split: the images and their true classes, at least one.
+        eps: radius in [0, 1] pixel space, in (0, 1].
+        source: another model, on the same device, to make transferred examples on; None leaves that check out.
+        steps: of PGD, >= 1.
+        draws: of random noise, >= 1.
+        tolerance: the share of the images by which a comparison may be off and still pass, >= 0.
+        seed: decides the noise.
+
+    Returns:
+        Check to "passed" and its numbers, all shares of the images in [0, 1]:
+
+        - "growing": "accuracy" under PGD at each of "epsilons": eps, its doubles, and 1, at which every image can be
+          made into any other. Passed: it never rises, and ends at 0.
+        - "one_step": accuracy under "fgsm" and "pgd". Passed: PGD is no weaker.
+        - "transfer": accuracy under PGD on the model, "white_box", and made on the source, "transferred". Passed: the
+          first is no weaker.
+        - "noise": accuracy under the worst of ``draws`` random corners of the eps ball, "noise", and under "pgd", and
+          the share of images that noise turns and PGD does not, "only_noise". Passed: there are none of these.
+
+    Raises:
+        ValueError: a bad argument, named.
+    """
+    _check(split, eps)
+    if eps > 1:
+        raise ValueError(f"eps: expected a radius in (0, 1], got {eps!r}")
+    arguments.at_least("steps", steps, 1)
+    arguments.at_least("draws", draws, 1)
+    arguments.not_negative("tolerance", tolerance)
+
+    def pgd_at(radius: float) -> Attack:
+        return lambda model, x, y: attacks.pgd(model, x, y, radius, 2.5 * radius / steps, steps)
+
+    def fgsm(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        return attacks.fgsm(model, x, y, eps)
+
+    after_pgd = correct(model, split, pgd_at(eps))
+    pgd = _share(after_pgd)
+
+    epsilons = [eps]
+    while epsilons[-1] < 1:
+        epsilons.append(min(2 * epsilons[-1], 1.0))
+    growing = [pgd, *(_share(correct(model, split, pgd_at(radius))) for radius in epsilons[1:])]
+    rise = max((after - before for before, after in pairwise(growing)), default=0.0)
+    one_step = _share(correct(model, split, fgsm))
+    generator = torch.Generator().manual_seed(seed)
+    after_noise = right_after(model, split, [random_corner(eps, generator)] * draws)
+    only_noise = _share(correct(model, split) & ~after_noise & after_pgd)
+
+    result: dict[str, dict[str, Any]] = {
+        "growing": {
+            "passed": rise <= tolerance and growing[-1] <= tolerance,
+            "epsilons": epsilons,
+            "accuracy": growing,
+        },
+        "one_step": {"passed": pgd <= one_step + tolerance, "fgsm": one_step, "pgd": pgd},
+    }
+    if source is not None:
+        transferred = transfer_matrix({"source": source, "model": model}, split, pgd_at(eps))["source"]["model"]
+        result["transfer"] = {
+            "passed": pgd <= transferred + tolerance,
+            "white_box": pgd,
+            "transferred": transferred,
+        }
+    result["noise"] = {
+        "passed": only_noise <= tolerance,
+        "noise": _share(after_noise),
+        "pgd": pgd,
+        "only_noise": only_noise,
+    }
+    return result
+
+
+def transfer_matrix(models: Mapping[str, nn.Module], split: Split, attack: Attack) -> dict[str, dict[str, float]]:
+    """Accuracy of each model on adversarial images made on each model, itself included.
+
+    Args:
+        models: name to model, at least one, all on one device.
+        split: the images and their true classes, at least one.
+        attack: maps (model, x, y) to x'.
+
+    Returns:
+        Name of the model that the images were made on, to name of the model that judges them, to the share in [0, 1]
+        that it gets right.
+
+    Raises:
+        ValueError: no models, or no images.
+    """
+    if not models:
+        raise ValueError("models: expected at least one, got none")
+    _check(split)
+    matrix: dict[str, dict[str, float]] = {}
+    for source, made_on in models.items():
+        images = [x_adv for _, x_adv in dual_pairs(made_on, split, attack)]
+        right = {name: predicted(judge, images) == split.labels.cpu() for name, judge in models.items()}
+        matrix[source] = {name: _share(of_judge) for name, of_judge in right.items()}
+    return matrix
+
+
+def with_statistics_of(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+    """A copy of the model, in eval mode, whose BatchNorm normalises by the statistics of these images.
+
+    What training leaves behind are running statistics of whatever passed through. Where that was clean images and x' by
+    turns, they are those of neither.
+
+    Args:
+        model: maps float images to logits; it stays as it is.
+        batches: float images (B, C, H, W), whose means and variances are averaged over the batches; at least one batch.
+    """
+    other = copy.deepcopy(model)
+    update_bn(batches, other)
+    return other.eval()
+
+
+def loss_surface(
+    model: nn.Module, x: Tensor, y: Tensor, eps: float, points: int = 21, seed: int = 0
+) -> tuple[list[float], Tensor]:
+    """Cross-entropy on a plane through the images: along the sign of the gradient, and along random signs.
+
+    Both directions have every value -1, 0 or 1, so that the square is a slice of the eps ball. Images are clipped to
+    [0, 1]. On a robust model the loss rises slowly and evenly along the gradient; where gradients are masked, it is
+    flat or jagged there, and the random direction may do as well.
+
+    Args:
+        model: maps float images in [0, 1] to logits (N, K), on the device of x.
+        x: float (N, 3, H, W) in [0, 1]; one image has the surface of its own, several have their mean.
+        y: int64 (N,), the true classes.
+        eps: radius in [0, 1] pixel space, > 0.
+        points: along each direction, >= 2; an odd number has the images themselves in the middle.
+        seed: decides the random signs, which differ between the images.
+
+    Returns:
+        The offsets (points,) from -eps to eps, and the mean loss, float32 (points, points) on the CPU: rows go along
+        the gradient, columns along the random signs.
+
+    Raises:
+        ValueError: a bad argument, named.
+    """
+    arguments.images("x", x)
+    arguments.labels("y", y, len(x))
+    _check_radius(eps)
+    arguments.at_least("points", points, 2)
+    offsets = torch.linspace(-eps, eps, points).tolist()
+    generator = torch.Generator().manual_seed(seed)
+    random = (torch.randint(0, 2, x.shape, generator=generator) * 2 - 1).to(x)
+    with frozen(model):
+        start = x.detach().clone().requires_grad_(True)
+        loss = F.cross_entropy(model(arranged(model, start)), y, reduction="sum")
+        gradient = torch.autograd.grad(loss, start)[0].sign()
+        surface = torch.empty(points, points)
+        with torch.no_grad():
+            for row, along in enumerate(offsets):
+                for column, across in enumerate(offsets):
+                    moved = (x + along * gradient + across * random).clamp(0, 1)
+                    surface[row, column] = F.cross_entropy(model(arranged(model, moved)), y)
+    return offsets, surface
+
+
+def _pyautoattack() -> Any:
+    try:
+        import pyautoattack
+    except ImportError as error:
+        raise ImportError("autoattack needs the package pyautoattack: pip install 'snslib[scrutiny]'") from error
+    return pyautoattack
+
+
+def _share(which: Tensor) -> float:
+    return which.double().mean().item()
+
+
+def _count_classes(model: nn.Module, split: Split) -> int:
+    """How many logits the model has for an image."""
+    x = to_float(split.images[:1]).to(device_of(model))
+    with frozen(model), torch.no_grad():
+        logits = model(arranged(model, x))
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        raise ValueError(f"model: expected logits (N, K) of at least 2 classes, got {tuple(logits.shape)}")
+    return logits.shape[1]
+
+
+def _wrong_classes(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """All classes of every image but the true one, the likeliest first, int64 (N, K - 1)."""
+    with frozen(model), torch.no_grad():
+        logits = model(arranged(model, x)).scatter(1, y[:, None], -torch.inf)
+    return logits.argsort(dim=1, descending=True, stable=True)[:, :-1]
+
+
+def _check_radius(eps: float) -> None:
+    arguments.not_negative("eps", eps)
+    if eps == 0:
+        raise ValueError(f"eps: expected a radius > 0, got {eps!r}")
+
+
+def _check(split: Split, eps: float | None = None) -> None:
+    if len(split) == 0:
+        raise ValueError("split: expected at least one image, got none")
+    if eps is not None:
+        _check_radius(eps)

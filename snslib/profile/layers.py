@@ -1,0 +1,166 @@
+"""The layers of any model whose channels are neurons."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from snslib.arguments import near
+from snslib.hooks import channels_of
+from snslib.inference import arranged, frozen
+
+WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear)
+
+
+FOLLOWING = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm),
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish),
+    *(nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.Tanh, nn.Softplus),
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer whose channels are neurons.
+
+    Args:
+        modules: those that make it up, such as "Conv2d, BatchNorm2d, ReLU"; the last one puts out what is measured.
+        shape: of what it puts out for one image.
+        axis: of the channels in what it puts out for a batch: 1 in (N, C, H, W), 2 in (N, T, C).
+    """
+
+    modules: str
+    shape: tuple[int, ...]
+    axis: int
+
+    @property
+    def neurons(self) -> int:
+        return self.shape[self.axis - 1]
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """A module that ran. A tensor is told by its identity and by how often it was changed in place."""
+
+    name: str
+    module: nn.Module
+    took: tuple[int, int] | None
+    gave: tuple[int, int] | None
+    output: object
+
+
+def find_layers(
+    model: nn.Module, x: Tensor, names: Sequence[str] | None = None, channel_axis: int | None = None
+) -> tuple[dict[str, Layer], int]:
+    """The layers of a model whose channels are neurons, found in one forward pass, and how many classes it has.
+
+    Without names these are all convolutions and linear layers, each where the normalisation and the activation that
+    follow it directly hand it on, as in the paper: before BatchNorm, the scale of a convolution's output means
+    nothing. What follows must be modules that run once in a pass; of a ReLU that is called as a function, or that
+    several layers share, the input is measured.
+
+    The channels of a convolution are on axis 1, those of a linear layer on the last one, and so with what follows
+    them. Of other modules, of which names may be given, they are on the last axis of (N, T, C), as in transformers,
+    and of what ``nn.LayerNorm`` puts out; else on axis 1.
+
+    Args:
+        model: any module that maps x to logits (N, K).
+        x: float (N, 3, H, W) in [0, 1]; one image is enough.
+        names: dotted names of modules that run and put out a tensor (N, C, ...); None finds layers.
+        channel_axis: of all that the names put out; None finds it.
+
+    Returns:
+        Dotted name to layer, in the order in which they run or of the names, and K.
+
+    Raises:
+        ValueError: a model without such layers or logits, or that fails; an unknown name; an axis that is not there.
+    """
+    known = [name for name, _ in model.named_modules() if name]
+    for name in names or ():
+        if name not in known:
+            raise ValueError(f"layers: the model has no layer {name!r}; {near(name, known)}")
+    ran, logits = _run(model, x, names or ())
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        came = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+        raise ValueError(f"model: expected logits (N, K), it puts out {came}; wrap it in a function that returns them")
+    chains = _chains(ran)
+    if names is not None:
+        last = {one.name: [one] for one in ran}
+        if silent := [name for name in names if name not in last]:
+            raise ValueError(f"layers: {', '.join(silent)} did not run in the forward pass")
+        chains = {name: chains.get(name, last[name]) for name in names}
+    if not chains:
+        raise ValueError("model: no convolution or linear layer ran in it; name its layers by layers=")
+    return {name: _layer(name, chain, channel_axis) for name, chain in chains.items()}, logits.shape[1]
+
+
+def _run(model: nn.Module, x: Tensor, names: Collection[str]) -> tuple[list[_Ran], object]:
+    """The modules without parts, and those of the names, in the order in which they ended; and the model's output."""
+    ran: list[_Ran] = []
+    took: list[tuple[int, int] | None] = []  # by the modules that have begun and not ended
+
+    def key(value: object) -> tuple[int, int] | None:
+        return (id(value), value._version) if isinstance(value, Tensor) else None
+
+    def before(_module: nn.Module, inputs: tuple[object, ...]) -> None:
+        took.append(key(inputs[0]) if inputs else None)
+
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            if name and (name in names or isinstance(module, WEIGHTED) or not [*module.children()]):
+
+                def after(module: nn.Module, _inputs: object, output: object, name: str = name) -> None:
+                    ran.append(_Ran(name, module, took.pop(), key(output), output))
+
+                stack.callback(module.register_forward_pre_hook(before).remove)
+                stack.callback(module.register_forward_hook(after).remove)
+        try:
+            with frozen(model), torch.no_grad():
+                logits = model(arranged(model, x))
+        except Exception as error:
+            raise ValueError(
+                f"model: it fails on images {tuple(x.shape)} ({type(error).__name__}: {error}); it gets float images "
+                "with three channels, and image_size sets their size"
+            ) from error
+    return ran, logits
+
+
+def _chains(ran: Sequence[_Ran]) -> dict[str, list[_Ran]]:
+    """Every convolution and linear layer with what follows it, by the name of the last of these."""
+    times = Counter(one.name for one in ran)
+    chains: dict[str, list[_Ran]] = {}
+    ends: dict[tuple[int, int], list[_Ran]] = {}  # what a chain puts out, as long as nothing has taken it, to the chain
+    for one in ran:
+        before = ends.pop(one.took, None) if one.took else None
+        if isinstance(one.module, WEIGHTED):
+            chain = chains[one.name] = [one]
+        elif before and isinstance(one.module, FOLLOWING) and times[one.name] == 1:
+            chain = before
+            chain.append(one)
+        else:
+            continue
+        if one.gave:
+            ends[one.gave] = chain
+    return {chain[-1].name: chain for chain in chains.values()}
+
+
+def _layer(name: str, chain: Sequence[_Ran], channel_axis: int | None) -> Layer:
+    output, head = channels_of(name, chain[-1].output), chain[0].module
+    axis = output.ndim - 1 if _ends_in_channels(head, output) else 1
+    if channel_axis is not None:
+        if not -output.ndim < channel_axis < output.ndim or channel_axis == 0:
+            raise ValueError(
+                f"channel_axis: {name!r} puts out {tuple(output.shape)}, with channels on axis 1 to {output.ndim - 1}, "
+                f"got {channel_axis}"
+            )
+        axis = channel_axis % output.ndim
+    return Layer(", ".join(type(one.module).__name__ for one in chain), tuple(output.shape[1:]), axis)
+
+
+def _ends_in_channels(head: nn.Module, output: Tensor) -> bool:
+    if isinstance(head, WEIGHTED):
+        return isinstance(head, nn.Linear)
+    return type(head) is nn.LayerNorm or output.ndim == 3  # torchvision's LayerNorm2d has its channels on axis 1

@@ -1,0 +1,286 @@
+"""Which neurons of any model are sensitive: a network and images in, two tables and a page to read out (Eq. 1-2)."""
+
+import importlib.metadata
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from snslib import attacks, kernels
+from snslib.arguments import at_least, few, not_negative, one_of
+from snslib.attacks import Attack
+from snslib.data import Split, batches, fixed_order, to_float
+from snslib.evaluation import accuracy
+from snslib.evaluation.receptive_fields import examples
+from snslib.files import provenance
+from snslib.hooks import on_output
+from snslib.inference import arranged, choose_device, device_of, frozen
+from snslib.profile import models
+from snslib.profile.layers import Layer, find_layers
+from snslib.profile.report import Panels, Profile, report_files
+from snslib.sensitivity import dual_pairs, top_neurons
+from snslib.training import image_folders
+
+STEPS = 10  # of PGD, each of eps / 10 (section 3.1)
+FRACTION = 0.1  # of a layer's neurons count as sensitive
+LABELS = ("folders", "predicted")
+
+
+def profile(
+    model: Annotated[str | nn.Module, "torchvision:NAME, or package.module:function that returns an nn.Module"],
+    data: Annotated[str | Path | Split, "folder of images; of the class folders in it, the i-th by name is output i"],
+    out: Annotated[str | Path | None, "new folder for sensitivity.csv, layers.csv and report.html"] = None,
+    *,
+    weights: Annotated[str | Path | None, "file with the model's state dict: .pt, .pth or .safetensors"] = None,
+    num_classes: Annotated[int | None, "outputs of a torchvision model; 1000 unless given"] = None,
+    labels: Annotated[
+        str, "folders; or predicted, the model's own classes: for images without class folders"
+    ] = "folders",
+    image_size: Annotated[int | None, "pixels; torchvision's for its models, else the images' own if alike"] = None,
+    n_images: Annotated[int, "images, the same ones every time"] = 100,
+    mean: Annotated[Sequence[float] | None, "R,G,B to subtract; torchvision's for its models, else none"] = None,
+    std: Annotated[Sequence[float] | None, "R,G,B to divide by; torchvision's for its models, else none"] = None,
+    layers: Annotated[Sequence[str] | None, "NAME,...; all convolutions and linear layers unless given"] = None,
+    channel_axis: Annotated[int | None, "of the outputs (N, ...) of the named layers, if it is not found right"] = None,
+    eps: Annotated[float, "radius of PGD, l-infinity in [0, 1] pixel space; 8/255 is understood"] = 8 / 255,
+    batch_size: Annotated[int, "images that pass through the model at a time"] = 32,
+    seed: Annotated[int, "decides the weights of a model that comes without"] = 0,
+    device: Annotated[str | None, "cpu or cuda; a GPU if there is one, unless given"] = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Profile:
+    """Attack a model with the paper's PGD, measure every neuron, and write a report.
+
+    Images are attacked in [0, 1]; ``mean`` and ``std`` are applied behind that. In a folder, the shorter side of each
+    is resized to ``image_size`` and the centre cut out. A class without images keeps its place by an empty folder.
+    The layers are those of :func:`snslib.profile.layers.find_layers`.
+
+    ``model`` may also be a module: it is measured on its device and with its weights, and left as it was. ``data`` may
+    be a :class:`snslib.data.Split`, of which the first images are taken. What the other arguments are is said with
+    them, in the words of the command line's ``--help``.
+
+    Returns:
+        The measurements. With ``out`` they are in that folder too: all files, or none.
+
+    Raises:
+        ValueError: an argument that is out of range or does not fit the others; the message names it.
+    """
+    began = time.perf_counter()
+    check(locals())
+    folder = None if out is None else _new_folder(Path(out).expanduser())
+    title, origin = type(model).__name__, "the module's own"
+    if isinstance(model, str):
+        title, name = model, model
+        model = models.load_model(name, weights, num_classes, seed, device)
+        origin = models.origin(name, weights, seed)
+        if name.startswith("torchvision:"):
+            size, *normalisation = models.preset(name)
+            image_size = image_size or size
+            mean, std = (mean, std) if mean is not None else normalisation
+    split, classes = (data, None) if isinstance(data, Split) else _read(Path(data), labels, image_size, n_images)
+    split = split.take(n_images)
+    if not len(split):
+        raise ValueError("data: got a split without images")
+
+    attack = attacks.paper_attacks(eps, eps / STEPS, STEPS)["pgd"]
+    with models.normalised(model, mean, std):
+        found, outputs = find_layers(model, _on(model, split.take(1)), layers, channel_axis)
+        if labels == "predicted":
+            batch = (to_float(images) for _, images, _ in batches(split.to(device_of(model)), batch_size))
+            split = Split(split.images, accuracy.predicted(model, batch))
+        elif classes is not None and len(classes) != outputs:
+            raise ValueError(
+                f"data: {data} has {len(classes)} class folders ({few(classes)}), the model {outputs} "
+                "outputs; by name, the i-th folder is output i: add empty folders for classes without images, or pass "
+                f"num_classes={len(classes)} if the weights are for these classes, or labels='predicted'"
+            )
+        pairs = _counted(dual_pairs(model, split, attack, batch_size), len(split), progress)
+        sigma, activation, clean, attacked = _measure(model, pairs, found, split.labels)
+        omega = top_neurons(sigma, fraction=FRACTION)
+        masked_layer, masks = _receptive_fields(model, split, attack, found, sigma, activation, batch_size)
+    about = {
+        "data": "a split" if isinstance(data, Split) else str(data),
+        "n": len(split),
+        "image_size": split.images.shape[-1],
+        "labels": labels,
+        "weights": origin,
+        "mean": mean,
+        "std": std,
+        "eps": eps,
+        "steps": STEPS,
+        **provenance(str(device_of(model))),
+        "seconds": time.perf_counter() - began,
+    }
+    about["versions"] |= {name: importlib.metadata.version(name) for name in ("torchvision", "snslib")}
+    result = Profile(title, found, sigma, activation, omega, clean, attacked, masked_layer, masks, about)
+    if folder is not None:
+        _write(folder, report_files(result))
+    return result
+
+
+# --- arguments ---
+
+
+def check(arguments: Mapping[str, Any]) -> None:
+    """Check those arguments of :func:`profile` that can be judged before anything is loaded; None is not given.
+
+    Raises:
+        ValueError: one is out of range, or does not go with another.
+    """
+    given = {name: value for name, value in arguments.items() if value is not None}
+    for name, least in {"num_classes": 2, "image_size": 1, "n_images": 1, "batch_size": 1, "seed": 0}.items():
+        if name in given:
+            at_least(name, given[name], least)
+    if "eps" in given:
+        not_negative("eps", given["eps"])
+    if "labels" in given:
+        one_of("labels", given["labels"], LABELS)
+    if "device" in given:
+        choose_device(given["device"])
+    if ("mean" in given) != ("std" in given):
+        raise ValueError(f"mean, std: one needs the other, got {given.get('mean')} and {given.get('std')}")
+    for name in given.keys() & {"mean", "std"}:
+        if len(given[name]) != 3 or (name == "std" and min(given[name]) <= 0):
+            raise ValueError(f"{name}: expected three numbers{' above 0' * (name == 'std')}, got {given[name]!r}")
+    if "channel_axis" in given and "layers" not in given:
+        raise ValueError(f"channel_axis: is for named layers, got {given['channel_axis']!r} and no layers")
+    for name in given.keys() & {"weights", "num_classes", "device"}:
+        if isinstance(given.get("model"), nn.Module):
+            raise ValueError(
+                f"{name}: is for a model given by name, got {given[name]!r} with a module; set that up first"
+            )
+    if "image_size" in given and isinstance(given.get("data"), Split):
+        raise ValueError(f"image_size: is for a folder of images, got {given['image_size']!r} with a split")
+
+
+# --- images ---
+
+
+def _read(folder: Path, labels: str, image_size: int | None, n: int) -> tuple[Split, Sequence[str] | None]:
+    """n images of a folder, in a fixed shuffle, and the names of their classes; None where labels are predicted."""
+    from torchvision.datasets.folder import IMG_EXTENSIONS, ImageFolder
+
+    folder = folder.expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"data: {folder} is no folder; pass one that holds images")
+    classes = None
+    if labels == "predicted":
+        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
+        samples = [(str(path), 0) for path in paths]
+    else:
+        try:
+            found = ImageFolder(folder, allow_empty=True)
+        except FileNotFoundError:
+            raise ValueError(
+                f"data: {folder} holds no class folders; images belong in {folder.name}/<class>/, or pass "
+                "labels='predicted'"
+            ) from None
+        samples, classes = found.samples, found.classes
+    if not samples:
+        raise ValueError(f"data: {folder} holds no images ({', '.join(sorted(IMG_EXTENSIONS))})")
+    samples = [samples[place] for place in fixed_order(len(samples))[:n].tolist()]
+    paths = [Path(path) for path, _ in samples]
+    images = image_folders.read_images(paths, image_size or image_folders.common_size(paths))
+    return Split(images, torch.tensor([label for _, label in samples])), classes
+
+
+def _on(model: nn.Module, split: Split) -> Tensor:
+    """The images, float in [0, 1], on the model's device."""
+    return to_float(split.images.to(device_of(model)))
+
+
+def _counted(
+    pairs: Iterable[tuple[Tensor, Tensor]], n: int, progress: Callable[[str], None]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    done = 0
+    for x, x_adv in pairs:
+        done += len(x)
+        progress(f"attacked {done} of {n} images")
+        yield x, x_adv
+
+
+# --- measurement ---
+
+
+def _measure(
+    model: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]], layers: Mapping[str, Layer], labels: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor], float, float]:
+    """Sensitivity and activation of every channel, and accuracy, clean and attacked, all in one pass of x and x'.
+
+    What :func:`snslib.neuron_sensitivity` measures, with channels on other axes than 1 too.
+    """
+    sigma = {name: torch.zeros(layer.neurons, dtype=torch.float64) for name, layer in layers.items()}
+    activation = {name: total.clone() for name, total in sigma.items()}
+    batch: dict[str, tuple[Tensor, Tensor]] = {}
+    predicted = []
+
+    def reduce(name: str, axis: int) -> Callable[[Tensor], None]:
+        def action(output: Tensor) -> None:
+            clean, attacked = output.movedim(axis, 1).chunk(2)
+            batch[name] = kernels.channel_l1(clean, attacked), kernels.channel_l1(clean, torch.zeros_like(clean))
+
+        return action
+
+    actions = {name: reduce(name, layer.axis) for name, layer in layers.items()}
+    for x, x_adv in pairs:
+        with on_output(model, actions), frozen(model), torch.no_grad():
+            predicted.append(model(arranged(model, torch.cat([x, x_adv]))).argmax(1).view(2, -1).cpu())
+        for name, (difference, output) in batch.items():
+            sigma[name] += difference.double().cpu()
+            activation[name] += output.double().cpu()
+    clean, attacked = (torch.cat(predicted, 1) == labels).double().mean(1).tolist()
+    sigma, activation = ({name: (v / len(labels)).float() for name, v in of.items()} for of in (sigma, activation))
+    return sigma, activation, clean, attacked
+
+
+def _receptive_fields(
+    model: nn.Module,
+    split: Split,
+    attack: Attack,
+    layers: Mapping[str, Layer],
+    sigma: Mapping[str, Tensor],
+    activation: Mapping[str, Tensor],
+    batch_size: int,
+) -> tuple[str, Panels]:
+    """What three of the most and three of the least sensitive neurons of the last layer with maps of 4x4 or more see.
+
+    Each is shown in the four images that activate it most. Neurons that put out nothing do not count.
+    """
+    maps = [name for name, layer in layers.items() if layer.axis == 1 and len(layer.shape) == 3 and layer.shape[2] >= 4]
+    if not maps or len(split) * layers[maps[-1]].shape[1] * layers[maps[-1]].shape[2] < 200:
+        return "", {}  # there is no top 0.5% of fewer outputs
+    layer = maps[-1]
+    alive = activation[layer].nonzero().flatten()
+    ranked = alive[sigma[layer][alive].argsort(descending=True, stable=True)]
+    count = min(3, len(ranked) // 2)
+    if count == 0:
+        return "", {}
+    units = torch.cat([ranked[:count], ranked.flip(0)[:count]])
+    names = [str(unit) for unit in units.tolist()]
+    seen = dict(zip(names, examples(model, split, attack, layer, units, 4, batch_size), strict=True))
+    chosen = {"most sensitive": names[:count], "least sensitive": names[count:]}
+    return layer, {title: {name: seen[name] for name in group} for title, group in chosen.items()}
+
+
+# --- files ---
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files into a new folder; made beside it and moved, never half there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
+        beside = Path(work) / folder.name
+        beside.mkdir()
+        for name, text in files.items():
+            (beside / name).write_text(text, encoding="utf-8")
+        os.replace(beside, folder)
+
+
+def _new_folder(folder: Path) -> Path:
+    if folder.exists() and not (folder.is_dir() and not [*folder.iterdir()]):
+        raise ValueError(f"out: {folder} is there already and is not overwritten; name another folder or remove it")
+    return folder

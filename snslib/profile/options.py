@@ -1,0 +1,73 @@
+"""The arguments of a profile as a notebook's parameters or a command's options give them."""
+
+import inspect
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from snslib import arguments
+from snslib.profile.measure import check, profile
+
+
+def options() -> dict[str, tuple[Any, str]]:
+    """Type and text, with the default in brackets, of those arguments of :func:`profile` that a shell can pass."""
+    defaults = {name: one.default for name, one in inspect.signature(profile).parameters.items()}
+    found = {}
+    for name, hint in typing.get_type_hints(profile, include_extras=True).items():
+        if typing.get_origin(hint) is Annotated:
+            kind, text = typing.get_args(hint)
+            default = defaults[name]
+            shown = f"{default * 255:g}/255" if isinstance(default, float) else default
+            found[name] = (kind, f"{text} ({shown})" if isinstance(default, (int, float, str)) else text)
+    return found
+
+
+def from_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of :func:`profile` that a notebook's parameters or a command's options stand for, checked.
+
+    Args:
+        parameters: names to values, which may be strings as papermill and a shell pass them: "8/255", "0.5,0.5,0.5".
+            None leaves the default.
+
+    Raises:
+        ValueError: an unknown name, a value of the wrong type or out of range; the message names it.
+    """
+    known = options()
+    for name in parameters:
+        arguments.one_of("parameter", name, known)
+    given = {name: _parse(name, value, known[name][0]) for name, value in parameters.items() if value is not None}
+    check(given)
+    return given
+
+
+def _parse(name: str, value: Any, wanted: Any) -> Any:
+    kind = typing.get_args(wanted)[0] if isinstance(wanted, types.UnionType) else wanted
+    if typing.get_origin(kind) is not Sequence:
+        return arguments.parse(name, value, wanted)
+    if not isinstance(value, (str, list, tuple)):
+        raise ValueError(f"{name}: expected values with commas between them, got {value!r}")
+    parts = [part.strip() for part in value.strip("[]()").split(",")] if isinstance(value, str) else value
+    return [arguments.parse(name, part, *typing.get_args(kind)) for part in parts]
+
+
+def read(namespace: Mapping[str, Any], **names: str) -> dict[str, Any]:
+    """The arguments of :func:`profile` from a notebook's global variables, right after the parameters.
+
+    Every variable that holds a plain value and is no argument counts as misspelt.
+
+    Args:
+        namespace: the notebook's ``globals()``.
+        names: parameters that the notebook calls otherwise, to the argument: ``network="model"``.
+
+    Raises:
+        ValueError: an unknown parameter or a bad value, named; a model without data, or data without a model.
+    """
+    known = {argument: argument for argument in options() if argument not in names.values()} | names
+    plain = {name: value for name, value in namespace.items() if arguments.is_plain(name, value)}
+    if unknown := [name for name in plain if name not in known]:
+        raise ValueError(f"unknown parameter {', '.join(unknown)}; this notebook takes {', '.join(known)}")
+    given = from_parameters({known[name]: value for name, value in plain.items()})
+    if ("model" in given) != ("data" in given):
+        raise ValueError("model, data: one needs the other; without both, the notebook's own are taken")
+    return given

@@ -1,0 +1,133 @@
+"""Results that last: found again by a hash of everything they depend on, and kept with where they came from."""
+
+import ast
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from snslib import files
+from snslib.files import PROJECT, provenance, write_json
+from snslib.training import parallel
+
+
+def default_folder() -> Path:
+    """The environment variable SNSLIB_CACHE, else ``.cache/snslib`` in a checkout, else in the home folder."""
+    if "SNSLIB_CACHE" in os.environ:
+        return Path(os.environ["SNSLIB_CACHE"]).expanduser()
+    return (PROJECT if (PROJECT / "pyproject.toml").exists() else Path.home()) / ".cache" / "snslib"
+
+
+def key(inputs: dict[str, Any]) -> str:
+    """16 hexadecimal digits that stand for ``inputs``, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def code(*modules: str) -> str:
+    """A key of what modules of snslib compute: it changes with their code and with that of all that they import.
+
+    Comments and docstrings do not count.
+
+    Args:
+        modules: dotted names below snslib, such as "training.loop".
+    """
+    return key({name: ast.dump(_without_docstrings(tree)) for name, tree in modules_of(*modules).items()})
+
+
+def modules_of(*modules: str) -> dict[str, ast.Module]:
+    """Modules of snslib and all that they import of it, by their dotted names below snslib."""
+    found: dict[str, ast.Module] = {}
+    open_ends = list(modules)
+    while open_ends:
+        module = open_ends.pop()
+        if module not in found:
+            found[module] = ast.parse(_source(module).read_text(encoding="utf-8"))
+            open_ends += _imported(found[module])
+    return found
+
+
+def _source(module: str) -> Path:
+    path = files.PACKAGE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """The modules of snslib that a module imports, also inside its functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("snslib."):
+            package = f"{node.module}.".removeprefix("snslib.")
+            names = [f"{package}{alias.name}" for alias in node.names]
+            modules = [name for name in names if _source(name).exists()]
+            yield from modules
+            if package and len(modules) < len(names):
+                yield package.removesuffix(".")
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return tree
+
+
+def record(
+    folder: Path,
+    what: str,
+    inputs: dict[str, Any],
+    about: dict[str, Any],
+    device: str,
+    compute: Callable[[], Any],
+) -> dict[str, Any]:
+    """The record of a measurement: read where it is there, else computed, written and returned.
+
+    Of several processes the first one reads and writes; all compute.
+
+    Args:
+        folder: where records are kept.
+        what: the name of the measurement.
+        inputs: everything that the result depends on, JSON-able; the record is found by it.
+        about: what else a reader wants to know of it, JSON-able: data, seed, number of images.
+        device: where it is computed.
+        compute: makes the result, JSON-able.
+
+    Returns:
+        "what", "result", "config" (the inputs), "seconds", what :func:`provenance` gives, and ``about``.
+    """
+    path = record_path(folder, what, inputs)
+
+    def read() -> dict[str, Any] | None:
+        if not path.exists():
+            return None
+        try:
+            return json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is damaged ({error}); delete it, and it is measured anew") from error
+
+    def write() -> dict[str, Any]:
+        entry = {
+            "what": what,
+            **about,
+            "config": inputs,
+            "seconds": round(time.perf_counter() - began, 2),
+            **provenance(device, parallel.world_size()),
+            "result": result,
+        }
+        write_json(path, entry)
+        return json.loads(path.read_text())
+
+    found = parallel.from_first(read)
+    if found is not None:
+        return found
+    began = time.perf_counter()
+    result = compute()
+    return parallel.from_first(write)
+
+
+def record_path(folder: Path, what: str, inputs: dict[str, Any]) -> Path:
+    """Where the record of a measurement is kept; ``inputs`` are its "config"."""
+    return folder / "records" / f"{what}-{key(inputs)}.json"

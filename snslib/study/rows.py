@@ -1,0 +1,165 @@
+"""The rows of Table 1 or 2, the controls that they lack, and what else is trained beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from snslib.study import results
+from snslib.study.settings import PROFILES, Settings
+from snslib.training.models import SWITCHABLE
+from snslib.training.objectives import DEFENSES
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: a defense, and what is different in its settings.
+
+    Args:
+        defense: one of DEFENSES.
+        label: as the tables show it.
+        about: what it is, in a clause.
+        online: x' comes from the current model at every step, nothing is locked (unless ``changes`` say so), and
+            training takes as many epochs as adversarial training does, instead of Algorithm 1 to the letter.
+        changes: settings that are different besides.
+    """
+
+    defense: str
+    label: str
+    about: str
+    online: bool = False
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self, base: Settings) -> Settings:
+        """``base`` as this row changes it."""
+        if self.online:
+            base = replace(base, pairs="step", train_all=True, epochs=base.pat_epochs, lr=base.pat_lr)
+        return replace(base, **self.changes)
+
+
+def _row(defense: str, about: str, note: str = "", online: bool = False, **changes: Any) -> Row:
+    return Row(defense, DEFENSES[defense] + note, about, online, changes)
+
+
+_CONTROL = "the same training without the SNS loss"
+
+
+TABLE = {  # the rows of Table 1, and what they have to be set against
+    "vanilla": _row("vanilla", "clean images only"),
+    "nat": _row("nat", "Step-LL on the current model"),
+    "eat": _row("eat", "Step-LL on the current or a static model"),
+    "pat": _row("pat", "PGD on the current model"),
+    "alp": _row("alp", "PAT and logit pairing"),
+    "sns_sen_cls": _row("sns_sen_cls", "Eq. 10 on fixed pairs, sensitive neurons"),
+    "sns_all_cls": _row("sns_all_cls", "Eq. 10 on fixed pairs, all neurons"),
+    "control_cls": _row("sns_sen_cls", _CONTROL, ", λ = 0", lam=0.0),
+    "sns_sen_adv": _row("sns_sen_adv", "Algorithm 1 to the letter"),
+    "control_adv": _row("sns_sen_adv", _CONTROL, ", λ = 0", lam=0.0),
+    "sns_sen_adv_online": _row("sns_sen_adv", "Eq. 11 with new x' at every step", ", online", online=True),
+    "control_adv_online": _row("sns_sen_adv", _CONTROL, ", online, λ = 0", online=True, lam=0.0),
+    "control_adv_locked": _row(
+        "sns_sen_adv",
+        "PGD training above locked vanilla layers",
+        ", online, locked, λ = 0",
+        online=True,
+        lam=0.0,
+        train_all=False,
+    ),
+}
+
+
+REMEDIES = {  # not the paper's: SNS losses that switching neurons off does not lower, nor, the second, blinding them
+    "relative_cls": _row("sns_sen_cls", "Eq. 10 with the relative loss", ", relative", reduction="relative"),
+    "relative_adv": _row("sns_sen_adv", "Algorithm 1 with the relative loss", ", relative", reduction="relative"),
+    "relative_adv_online": _row(
+        "sns_sen_adv", "the online row with the relative loss", ", online, relative", online=True, reduction="relative"
+    ),
+    "image_relative_cls": _row(
+        "sns_sen_cls", "Eq. 10, relative over images", ", image-relative", reduction="image_relative"
+    ),
+    "image_relative_adv": _row(
+        "sns_sen_adv", "Algorithm 1, relative over images", ", image-relative", reduction="image_relative"
+    ),
+    "image_relative_adv_online": _row(
+        "sns_sen_adv",
+        "the online row, relative over images",
+        ", online, image-relative",
+        online=True,
+        reduction="image_relative",
+    ),
+}
+
+
+OTHER_NEURONS = {  # the online row on neurons that are not the sensitive ones: whether it matters which they are
+    "random_adv_online": _row(
+        "sns_sen_adv",
+        "the online row on as many neurons, drawn at random",
+        ", online, random neurons",
+        online=True,
+        neurons="random",
+    ),
+}
+
+
+SWITCHED_OFF = {  # the online row without its neurons: whether the SNS loss does more than take them out of work
+    "off_adv_online": _row(
+        "sns_sen_adv",
+        "the same training without the chosen neurons and without a loss on them",
+        ", online, λ = 0, neurons off",
+        online=True,
+        lam=0.0,
+        switched_off=True,
+    ),
+}
+
+
+ONE_PASS = {  # the paper's, with x and x' in one batch: whether it matters what BatchNorm normalises together
+    "sns_sen_adv_one_pass": _row(
+        "sns_sen_adv", "Algorithm 1, x and x' normalised together", ", one pass", one_pass=True
+    ),
+    "control_adv_one_pass": _row("sns_sen_adv", _CONTROL, ", one pass, λ = 0", one_pass=True, lam=0.0),
+}
+
+
+FIG_3B = {  # Eq. 10 from other layers of VGG-16 on, with other lambdas and fractions; only measured, not published
+    **{
+        f"fig3b_{layer}": _row("sns_sen_cls", f"Eq. 10 from {layer} on", f", {layer}", first_layer=layer)
+        for layer in ("conv1", "conv4", "conv8", "conv11", "fc")
+    },
+    **{
+        f"fig3b_lam{lam:g}": _row("sns_sen_cls", f"Eq. 10 with λ = {lam:g}", f", conv8, λ = {lam:g}", lam=lam)
+        for lam in (0.0, 1.0, 25.0, 125.0)
+    },
+    **{
+        f"fig3b_top{100 * share:g}": _row(
+            "sns_sen_cls", f"Eq. 10 on the top {100 * share:g}%", f", conv8, top {100 * share:g}%", fraction=share
+        )
+        for share in (0.02, 0.3)
+    },
+}
+
+
+ROWS = TABLE | REMEDIES | OTHER_NEURONS | SWITCHED_OFF | ONE_PASS | FIG_3B
+
+
+def rows_for(model: str) -> list[str]:
+    """The names of the rows that a network can have.
+
+    FIG_3B's are about the layers of VGG-16, and a shortcut or a branch past a neuron keeps it from being switched off.
+    """
+    only_for = {**dict.fromkeys(FIG_3B, ("vgg16",)), **dict.fromkeys(SWITCHED_OFF, SWITCHABLE)}
+    return [name for name in ROWS if model in only_for.get(name, (model,))]
+
+
+def folder_of(settings: Settings) -> str:
+    """Where the rows of a setting are kept in ``results/``: data set and network, such as "cifar10/vgg16-w0.25"."""
+    return f"{settings.dataset}/{settings.model}-w{settings.width:g}"
+
+
+def recorded_profile(name: str) -> str:
+    """The profile that ``results/`` has rows of: the "-small" one where it has none of the whole one.
+
+    Args:
+        name: of a profile; one that has no "-small" one, or that does not exist, is returned as it is.
+    """
+    there = [profile for profile in (name, f"{name}-small") if profile in PROFILES]
+    return next((profile for profile in there if folder_of(PROFILES[profile]) in results.folders()), name)

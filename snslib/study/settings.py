@@ -1,0 +1,253 @@
+"""What a run is made with: named profiles, and the parameters by which a notebook or a command changes them."""
+
+import typing
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any
+
+import torch
+
+from snslib import arguments, inference, losses, sensitivity
+from snslib.arguments import is_plain, parse
+from snslib.inference import choose_device
+from snslib.training import datasets, models, objectives
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every number that a result depends on. A profile gives all of them; parameters replace single ones.
+
+    The texts are those of the command line's ``--help``.
+    """
+
+    profile: Annotated[
+        str,
+        "what the rest starts from: digits, cifar10, cifar10-resnet18, tiny-imagenet or imagenet-200; "
+        "cifar10-small, cifar10-resnet18-small and tiny-imagenet-small are narrower",
+    ]
+    dataset: Annotated[str, "digits, cifar10, tiny-imagenet or folder:PATH"]
+    model: Annotated[str, "vgg16, alexnet, resnet18 or googlenet"]
+    width: Annotated[float, "factor on the model's channels; 1 is the published network"]
+    eps: Annotated[float, "radius of the attacks, l-infinity in [0, 1] pixel space; 8/255 is understood"]
+    vanilla_epochs: Annotated[int, "epochs of vanilla training"]
+    vanilla_lr: Annotated[float, "peak learning rate of vanilla training"]
+    pat_epochs: Annotated[int, "epochs of adversarial training: NAT, EAT, PAT and ALP alike"]
+    pat_lr: Annotated[float, "peak learning rate of adversarial training"]
+    source_epochs: Annotated[int, "epochs of vanilla training of each static model that EAT attacks"]
+    epochs: Annotated[int, "epochs of SNS training, which starts from the vanilla model"]
+    lr: Annotated[float, "peak learning rate of SNS training"]
+    lam: Annotated[float, "lambda of Eq. 10 and 11, the weight of the SNS loss"]
+    first_layer: Annotated[
+        str, "lowest layer that SNS stabilises, a convolution or fc, and the lowest it trains unless train_all"
+    ]
+    validation: Annotated[int, "training images held out"]
+    n_pairs: Annotated[int, "training images from which the sensitive neurons are selected"]
+    n_test: Annotated[int, "test images on which accuracy and sensitivity are measured"]
+    batch_size: Annotated[int, "images per training step, over all processes"] = 128
+    step_size: Annotated[float | None, "of PGD and MI-FGSM; eps / 10 unless given, as in section 3.1"] = None
+    steps: Annotated[int, "of PGD and MI-FGSM"] = 10
+    fraction: Annotated[float, "share of each layer's neurons that count as sensitive"] = 0.1
+    neurons: Annotated[str, "which neurons SNS stabilises: sensitive, or as many least or random ones"] = "sensitive"
+    switched_off: Annotated[bool, "whether SNS switches its neurons off before it trains: true or false"] = False
+    pairs: Annotated[
+        str, "where SNS takes x' from: fixed (made once on the vanilla model), epoch or step (from the current model)"
+    ] = "fixed"
+    one_pass: Annotated[bool, "whether SNS passes x and x' through the network in one batch: true or false"] = False
+    train_all: Annotated[bool, "whether SNS trains the layers below first_layer too: true or false"] = False
+    reduction: Annotated[
+        str, "the reading of Eq. 9's norm: mean, space_mean or sum; or a remedy of ours: relative or image_relative"
+    ] = "mean"
+    image_size: Annotated[int | None, "side in pixels, for folders of images of different sizes"] = None
+    seed: Annotated[int, "decides initialisation, shuffling and augmentation"] = 0
+    device: Annotated[str | None, "cpu or cuda; a GPU if there is one, unless given"] = None
+    precision: Annotated[str, "of the network's passes in training: float32 or bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        for name in ("eps", "vanilla_lr", "pat_lr", "lr", "lam"):
+            arguments.not_negative(name, getattr(self, name))
+        for name in ("vanilla_epochs", "pat_epochs", "source_epochs", "epochs", "n_test", "steps"):
+            arguments.at_least(name, getattr(self, name), 1)
+        for name in ("n_pairs", "batch_size"):
+            arguments.at_least(name, getattr(self, name), 2)
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction: expected a share in (0, 1], got {self.fraction!r}")
+        if not 0 < self.width <= 4:
+            raise ValueError(f"width: expected a factor in (0, 4], got {self.width!r}")
+        if not datasets.is_folder(self.dataset):
+            arguments.one_of("dataset", self.dataset, (*datasets.NAMES, "folder:PATH"))
+        arguments.one_of("model", self.model, models.BUILDERS)
+        arguments.one_of("neurons", self.neurons, sensitivity.CHOICES)
+        arguments.one_of("pairs", self.pairs, objectives.PAIRS)
+        arguments.one_of("reduction", self.reduction, losses.REDUCTIONS)
+        arguments.one_of("precision", self.precision, inference.PRECISIONS)
+        arguments.one_of("first_layer", self.first_layer, (*self.conv_layers, "fc"))
+        if self.switched_off and (self.model not in models.SWITCHABLE or self.first_layer == "fc"):
+            raise ValueError(
+                f"switched_off: expected a convolutional first_layer of {' or '.join(models.SWITCHABLE)}, "
+                f"got {self.first_layer} of {self.model}"
+            )
+        if self.step_size is None:
+            object.__setattr__(self, "step_size", self.eps / 10)
+        arguments.not_negative("step_size", typing.cast(float, self.step_size))
+        object.__setattr__(self, "device", choose_device(self.device))
+
+    @property
+    def conv_layers(self) -> tuple[str, ...]:
+        """The model's convolutional layers, bottom to top."""
+        with torch.device("meta"):
+            return models.build_model(self.model).conv_layers  # type: ignore[return-value]
+
+
+DIGITS = Settings(
+    profile="digits",
+    dataset="digits",
+    model="vgg16",
+    width=1 / 8,
+    eps=32 / 255,  # the first chapter shows that smaller ones hardly trouble digits
+    vanilla_epochs=12,
+    vanilla_lr=0.015,
+    pat_epochs=10,
+    pat_lr=0.05,
+    source_epochs=4,
+    epochs=3,
+    lr=0.001,
+    lam=5.0,
+    first_layer="conv8",
+    validation=200,
+    n_pairs=2000,
+    n_test=400,
+    batch_size=64,
+)
+CIFAR10 = replace(
+    DIGITS,
+    profile="cifar10",
+    dataset="cifar10",
+    width=1.0,
+    eps=8 / 255,
+    vanilla_epochs=30,
+    vanilla_lr=0.1,
+    pat_epochs=30,
+    pat_lr=0.1,
+    source_epochs=30,
+    epochs=4,
+    lr=0.01,
+    validation=1000,
+    n_pairs=10_000,
+    n_test=10_000,
+    batch_size=128,
+    step_size=None,
+)
+CIFAR10_SMALL = replace(  # what a CPU trains in hours: the rows that results/ holds
+    CIFAR10,
+    profile="cifar10-small",
+    width=1 / 4,
+    vanilla_epochs=20,
+    pat_epochs=8,
+    source_epochs=5,
+    precision="bfloat16",
+)
+TINY_IMAGENET = replace(
+    CIFAR10, profile="tiny-imagenet", dataset="tiny-imagenet", model="alexnet", lam=6.0, first_layer="conv3"
+)
+TINY_IMAGENET_SMALL = replace(  # the same for Table 2
+    TINY_IMAGENET,
+    profile="tiny-imagenet-small",
+    width=1 / 4,
+    vanilla_epochs=30,
+    vanilla_lr=0.03,
+    pat_epochs=12,
+    source_epochs=8,
+    batch_size=64,  # a fifth of the data set's images are few steps otherwise
+    precision="bfloat16",
+)
+RESNET18: dict[str, Any] = {"model": "resnet18", "first_layer": "block5"}  # Fig. 12
+CIFAR10_RESNET18_SMALL = replace(  # for Fig. 12 alone; an epoch takes longer than one of VGG-16
+    CIFAR10_SMALL,
+    profile="cifar10-resnet18-small",
+    vanilla_epochs=10,
+    pat_epochs=4,
+    n_test=5000,
+    precision="float32",
+    **RESNET18,
+)
+PROFILES = {
+    "digits": DIGITS,
+    "cifar10": CIFAR10,
+    "cifar10-small": CIFAR10_SMALL,
+    "cifar10-resnet18": replace(CIFAR10, profile="cifar10-resnet18", **RESNET18),
+    "cifar10-resnet18-small": CIFAR10_RESNET18_SMALL,
+    "tiny-imagenet": TINY_IMAGENET,
+    "tiny-imagenet-small": TINY_IMAGENET_SMALL,
+    "imagenet-200": replace(
+        TINY_IMAGENET,
+        profile="imagenet-200",
+        dataset=f"folder:{datasets.default_root()}/imagenet-200",
+        image_size=224,
+    ),
+}
+
+
+def from_parameters(parameters: Mapping[str, Any]) -> Settings:
+    """The settings that a notebook's parameters or a command line's options ask for.
+
+    Args:
+        parameters: fields of :class:`Settings`; None leaves a field as the profile has it. Values may be strings as
+            papermill and a shell pass them: "8/255", "true", "[1, 2]". "profile" names the profile; without one it is
+            the one of "dataset", and "digits" without either.
+
+    Raises:
+        ValueError: an unknown name, a value of the wrong type or out of range; the message names the parameter.
+    """
+    hints = typing.get_type_hints(Settings)
+    for name in parameters:
+        arguments.one_of("parameter", name, hints)
+    given = {name: parse(name, value, hints[name]) for name, value in parameters.items() if value is not None}
+    dataset = given.get("dataset", "digits")
+    fallback = "imagenet-200" if dataset not in PROFILES else dataset
+    profile = given.setdefault("profile", fallback)
+    arguments.one_of("profile", profile, PROFILES)
+    settings = PROFILES[profile]
+    if "eps" in given:
+        given.setdefault("step_size", given["eps"] / 10)
+    if "model" in given and given["model"] != settings.model:
+        given.setdefault("first_layer", _first_stabilised(given["model"]))
+    return replace(settings, **given)
+
+
+def read(namespace: Mapping[str, Any], *names: str, choices: Mapping[str, Collection[str]] | None = None) -> Settings:
+    """The settings of a notebook, from its global variables, right after the parameters.
+
+    papermill adds a misspelt parameter to the notebook without a word; here it is an error. Every variable that holds
+    a plain value and is not a parameter counts as misspelt.
+
+    Args:
+        namespace: the notebook's ``globals()``.
+        names: the notebook's parameters that are fields of :class:`Settings`.
+        choices: its other parameters, each to the values that it may have.
+
+    Raises:
+        ValueError: an unknown parameter or a bad value, named.
+    """
+    known = [*names, *(choices or {})]
+    unknown = [name for name, value in namespace.items() if name not in known and is_plain(name, value)]
+    if unknown:
+        raise ValueError(f"unknown parameter {', '.join(unknown)}; this notebook takes {', '.join(known)}")
+    for name, allowed in (choices or {}).items():
+        arguments.one_of(name, namespace[name], allowed)
+    return from_parameters({name: namespace[name] for name in names})
+
+
+def _first_stabilised(model: str) -> str:
+    same_model = (settings for settings in PROFILES.values() if settings.model == model)
+    return next((settings.first_layer for settings in same_model), "conv1")
+
+
+def table(settings: Settings) -> list[tuple[str, str]]:
+    """Name and value of every setting, for people."""
+
+    def show(name: str, value: Any) -> str:
+        if name in ("eps", "step_size"):
+            return f"{value * 255:.4g}/255"
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    return [(field.name, show(field.name, getattr(settings, field.name))) for field in fields(settings)]

@@ -1,0 +1,1 @@
+"""Training: models, data sets, what each defense minimises, one loop, several processes."""

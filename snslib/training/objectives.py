@@ -1,0 +1,188 @@
+"""What each defense minimises, as one small class per defense, called by the loop in ``training.py`` for each batch.
+
+An objective maps (model, x, x', y) to the loss and its terms by name. ``pairs`` holds x' for every training image
+where the defense trains on a fixed dual pair set; the loop then passes the layers that are trained as the model, and
+what they read for x and x'. Where ``pairs`` is None the loop passes None for x', and a defense that needs adversarial
+examples makes them from the current model.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from snslib import arguments
+from snslib.attacks import Attack, step_ll
+from snslib.data import Split
+from snslib.hooks import record
+from snslib.inference import device_of
+from snslib.losses import adversarial_loss, logit_pairing, sns_loss
+from snslib.training.fixed_pairs import adversarial_images
+
+PAIRS = ("fixed", "epoch", "step")
+DEFENSES = {  # name: as the paper writes it
+    "vanilla": "Vanilla",
+    "nat": "NAT",
+    "eat": "EAT",
+    "pat": "PAT",
+    "alp": "ALP",
+    "sns_sen_cls": r"$\mathrm{SNS}_{sen}^{cls}$",
+    "sns_all_cls": r"$\mathrm{SNS}_{all}^{cls}$",
+    "sns_sen_adv": r"$\mathrm{SNS}_{sen}^{adv}$",
+}
+
+
+class Objective(ABC):
+    """The shape of an objective.
+
+    ``pairs`` is x' of every training image, float (N, 3, H, W) in [0, 1], or None.
+    """
+
+    pairs: Tensor | None = None
+
+    def start_epoch(self, model: nn.Module, train: Split) -> None:  # noqa: B027
+        """Called before each epoch with the current model and the images trained on; most have nothing to do then."""
+
+    @abstractmethod
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one batch, and its terms before weighting."""
+
+
+@dataclass
+class Vanilla(Objective):
+    """Cross-entropy on clean images."""
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = F.cross_entropy(model(x), y)
+        return loss, {"cls": loss}
+
+
+@dataclass
+class PAT(Objective):
+    """PGD adversarial training (Madry et al. 2018) as in C.1: x' from the current model, clean and x' mixed 1 to 1."""
+
+    attack: Attack
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        x_adv = self.attack(model, x, y)
+        loss = adversarial_loss(model(x), model(x_adv), y)
+        return loss, {"adv": loss}
+
+
+@dataclass
+class ALP(Objective):
+    """Adversarial logit pairing (Kannan et al. 2018) as in C.1: the loss of PAT plus half the logits' distance."""
+
+    attack: Attack
+    weight: float = 0.5
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        x_adv = self.attack(model, x, y)
+        logits, logits_adv = model(x), model(x_adv)
+        loss, pairing = adversarial_loss(logits, logits_adv, y), logit_pairing(logits, logits_adv)
+        return loss + self.weight * pairing, {"adv": loss, "pairing": pairing}
+
+
+@dataclass
+class EAT(Objective):
+    """Ensemble adversarial training (Tramer et al. 2018) as in C.1: Step-LL on a model drawn anew for each batch.
+
+    With equal chances it is one of the static ``sources`` or the current model. Without sources this is NAT, naive
+    adversarial training (Kurakin et al. 2017). Each image has a radius of its own, the size of a number from N(0, eps),
+    truncated to [0, 2 eps]: with eps = 8 that is C.1's N(0, 8) in [0, 16]. Clean images and x' are mixed 1 to 1.
+
+    Args:
+        eps: the standard deviation of the radius, in [0, 1] pixel space, > 0.
+        sources: the static models, trained before; on the model's device.
+        precision: of the networks' passes in the attack.
+    """
+
+    eps: float
+    sources: Sequence[nn.Module] = field(default=(), repr=False)
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if not self.eps > 0:
+            raise ValueError(f"eps: expected a number > 0, got {self.eps!r}")
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        attacked = [*self.sources, model][int(torch.randint(len(self.sources) + 1, ()))]
+        radius = torch.nn.init.trunc_normal_(torch.empty(len(x), 1, 1, 1), 0, self.eps, -2 * self.eps, 2 * self.eps)
+        radius = radius.abs_().to(x)
+        farthest = step_ll(attacked, x, 2 * self.eps, self.precision)
+        x_adv = torch.clamp(farthest, x - radius, x + radius)  # as a step of that length, and still in [0, 1]
+        loss = adversarial_loss(model(x), model(x_adv), y)
+        return loss, {"adv": loss}
+
+
+@dataclass
+class SNS(Objective):
+    """Sensitive Neurons Stabilizing: Eq. 10, or with ``adversarial`` Eq. 11 and Algorithm 1.
+
+    Args:
+        omega: the sensitive neurons of the stabilised layers.
+        lam: the weight lambda of Eq. 9's loss.
+        adversarial: train on L_adv (SNS^adv) instead of L_cls (SNS^cls).
+        reduction: the reading of Eq. 9's norm, see :func:`snslib.losses.sns_loss`.
+        source: where x' comes from. "fixed": made once on the vanilla model, as Algorithm 1 says, and passed as
+            ``pairs``. "epoch": made anew from the current model before each epoch. "step": for each batch.
+        attack: makes x' for "epoch" and "step".
+        pairs: x' of every training image for "fixed".
+        one_pass: x and x' go through the network in one batch, so that BatchNorm normalises them together, in place of
+            one after the other, each by its own statistics.
+    """
+
+    omega: Mapping[str, Tensor]
+    lam: float
+    adversarial: bool
+    reduction: str = "mean"
+    source: str = "fixed"
+    attack: Attack | None = None
+    pairs: Tensor | None = field(default=None, repr=False)
+    one_pass: bool = False
+
+    def __post_init__(self) -> None:
+        arguments.one_of("source", self.source, PAIRS)
+        if (self.source == "fixed") == (self.pairs is None) or (self.source != "fixed") == (self.attack is None):
+            raise ValueError(f"source: {self.source!r} needs {'pairs' if self.source == 'fixed' else 'an attack'} only")
+
+    def start_epoch(self, model: nn.Module, train: Split) -> None:
+        """Make the dual pairs anew where they are the epoch's; ValueError where there is not one x' per image."""
+        if self.source == "epoch":
+            assert self.attack is not None
+            self.pairs = adversarial_images(model, train, self.attack).to(device_of(model))
+        if self.pairs is not None and len(self.pairs) != len(train):
+            raise ValueError(f"pairs: expected x' of each of the {len(train)} training images, got {len(self.pairs)}")
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        if x_adv is None:
+            assert self.attack is not None
+            x_adv = self.attack(model, x, y)
+        layers = list(self.omega)
+        if self.one_pass:
+            with record(model, layers) as both:
+                logits, logits_adv = model(torch.cat([x, x_adv])).chunk(2)
+            clean, adversarial = ({layer: out.chunk(2)[side] for layer, out in both.items()} for side in (0, 1))
+        else:
+            with record(model, layers) as clean:
+                logits = model(x)
+            with record(model, layers) as adversarial:
+                logits_adv = model(x_adv)
+        task = adversarial_loss(logits, logits_adv, y) if self.adversarial else F.cross_entropy(logits, y)
+        sns = sns_loss(clean, adversarial, self.omega, self.reduction)  # Eq. 9
+        return task + self.lam * sns, {"adv" if self.adversarial else "cls": task, "sns": sns}  # Eq. 10, Eq. 11
