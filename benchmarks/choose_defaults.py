@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from snslib import files
-from snslib.study.experiment import Experiment
-from snslib.study.networks import N_VALIDATE
+from snslib.study.networks import N_VALIDATE, Networks
 from snslib.study.settings import PROFILES
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -42,8 +41,8 @@ def main() -> None:
     for defense, (setting, rates) in RATES[name].items():
         for rate in rates:
             for seed in SEEDS[name]:
-                experiment = Experiment(replace(profile, seed=seed, **{setting: rate}))
-                last = experiment.history(defense)[-1]
+                networks = Networks(replace(profile, seed=seed, **{setting: rate}))
+                last = networks.history(defense)[-1]
                 rows.append({"defense": defense, "seed": seed, "lr": rate, "clean": last["clean"], "pgd": last["pgd"]})
                 print(rows[-1], flush=True)
     about = {"what": "validation accuracy of the last epoch", "profile": name, "n": min(profile.validation, N_VALIDATE)}

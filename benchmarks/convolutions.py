@@ -1,22 +1,24 @@
 """Which small convolutions PyTorch computes wrongly on a CPU: forward and backward against float64, shape by shape.
 
-    python benchmarks/convolutions.py [--quick]
+    python benchmarks/convolutions.py [--kernels 1] [--quick]
 
 Each case runs in a process of its own, since a wrong one may crash or never return, and since oneDNN, which does the
-computing, reads once which instructions it may use. It takes some ten minutes; --quick tries what is known to fail
-somewhere and writes nothing. The findings go to results/convolutions.json, one entry per release of PyTorch.
+computing, reads once which instructions it may use. It takes a quarter of an hour; --quick tries some of what is known
+to fail somewhere and writes nothing. The findings go to results/convolutions.json, one entry per release of PyTorch.
 Needs nothing but PyTorch, so that any release of it can be tried.
 """
 
 import argparse
+import datetime
 import itertools
 import json
 import os
 import platform
+import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,9 +57,9 @@ class Way(NamedTuple):
     precision: str
 
 
-def shapes(quick: bool) -> Iterator[Shape]:
+def shapes(kernels: Sequence[int], quick: bool) -> Iterator[Shape]:
     """1 to 33 channels; all in one group, in two, and each by itself."""
-    for kernel, stride, batch in itertools.product((1, 3), (1, 2), (2,) if quick else (1, 2, 128)):
+    for kernel, stride, batch in itertools.product(kernels, (1, 2), (2,) if quick else (1, 2, 128)):
         for channels in (2, 5, 8, 15, 16) if quick else range(1, 34):
             for out_channels in (16,) if quick else (16, 33):
                 yield Shape(channels, out_channels, kernel, stride, 1, batch)
@@ -149,20 +151,24 @@ def judge(shape: Shape, quick: bool) -> tuple[int, list[dict[str, Any]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="what is known to fail somewhere; writes nothing")
-    quick = parser.parse_args().quick
+    parser.add_argument("--kernels", type=int, nargs="+", default=[1, 3], help="sides of the convolutions (1 3)")
+    parser.add_argument("--quick", action="store_true", help="some of what is known to fail; writes nothing")
+    options = parser.parse_args()
+    quick = options.quick
     began, tried, wrong = time.perf_counter(), 0, []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for count, found in pool.map(judge, shapes(quick), itertools.repeat(quick)):
+        for count, cases in pool.map(judge, shapes(options.kernels, quick), itertools.repeat(quick)):
             tried += count
-            wrong += found
-            for case in found:
+            wrong += cases
+            for case in cases:
                 print(json.dumps(case), flush=True)
     entry = {
+        "kernels": options.kernels,
         "tried": tried,
         "seconds": round(time.perf_counter() - began),
+        "date": datetime.date.today().isoformat(),
         "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        "onednn": next((part for part in torch.__config__.show().split("\n") if "MKL-DNN" in part), "").strip(" -"),
+        "onednn": found[1] if (found := re.search(r"MKL-DNN v(\S+)", torch.__config__.show())) else None,
         "wrong": wrong,
     }
     print(f"PyTorch {torch.__version__}: {len(wrong)} of {tried} cases wrong")

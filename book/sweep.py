@@ -23,8 +23,9 @@ from sklearn.model_selection import ParameterGrid
 
 from snslib.book.figures import use_style
 from snslib.book.figures.fig3b import COLUMNS
+from snslib.study import measurements as measure
 from snslib.study import settings
-from snslib.study.experiment import Experiment
+from snslib.study.networks import Networks
 
 
 def parse_grid(text: str) -> list[dict[str, Any]]:
@@ -61,8 +62,8 @@ def accuracies(points: list[dict[str, Any]]) -> list[dict[str, float]]:
     found = []
     for point in points:
         fields = {name: value for name, value in point.items() if name != "defense"}
-        experiment = Experiment(settings.from_parameters(fields))
-        found.append(experiment.accuracy(point.get("defense", "sns_sen_adv"))["result"])
+        networks = Networks(settings.from_parameters(fields))
+        found.append(measure.accuracy(networks, point.get("defense", "sns_sen_adv"))["result"])
     return found
 
 

@@ -15,16 +15,17 @@ import torch
 
 from snslib.arguments import parse
 from snslib.attacks import ATTACKS
-from snslib.profile import measure
+from snslib.profile import measure as any_model
 from snslib.profile import options as profile_options
 from snslib.sensitivity import top_neurons
+from snslib.study import measurements as measure
 from snslib.study import records, settings
 from snslib.study import reproduce as reproduction
-from snslib.study.experiment import Experiment
+from snslib.study.defenses import DEFENSES
+from snslib.study.networks import Networks
 from snslib.study.rows import ROWS, folder_of
 from snslib.study.settings import Settings
 from snslib.training import parallel, pretrained
-from snslib.training.objectives import DEFENSES
 
 PROGRAM = "python -m snslib"
 SPLITS = ("test", "train")
@@ -41,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with parallel.process_group(options["device"]):
             first = parallel.rank() == 0
             run = settings.from_parameters({field.name: options[field.name] for field in fields(Settings)})
-            experiment = Experiment(run, options["out"], _progress if first else _nothing)
-            lines = COMMANDS[options["command"]][1](experiment, options)
+            networks = Networks(run, options["out"], _progress if first else _nothing)
+            lines = COMMANDS[options["command"]][1](networks, options)
             if first:
                 print("\n".join(lines))
     except ValueError as error:
@@ -51,43 +52,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def train(experiment: Experiment, options: dict[str, Any]) -> list[str]:
+def train(networks: Networks, options: dict[str, Any]) -> list[str]:
     """Where the model is; trained first where it is not there."""
-    experiment.model(options["defense"])
-    return [str(experiment.model_path(options["defense"]))]
+    networks.model(options["defense"])
+    return [str(networks.model_path(options["defense"]))]
 
 
-def evaluate(experiment: Experiment, options: dict[str, Any]) -> list[str]:
+def evaluate(networks: Networks, options: dict[str, Any]) -> list[str]:
     """Accuracy in percent, clean and under the four attacks, and where the record is."""
-    record = experiment.accuracy(options["defense"])
+    record = measure.accuracy(networks, options["defense"])
     table = [f"{name:<8} {100 * share:6.2f} %" for name, share in record["result"].items()]
-    return [*table, _path(experiment, record)]
+    return [*table, _path(networks, record)]
 
 
-def sensitivity(experiment: Experiment, options: dict[str, Any]) -> list[str]:
+def sensitivity(networks: Networks, options: dict[str, Any]) -> list[str]:
     """Per layer the mean sensitivity and the sensitive neurons, the most sensitive first, and where the record is."""
-    record = experiment.sensitivity(options["defense"], options["attack"], options["split"])
+    record = measure.sensitivity(networks, options["defense"], options["attack"], options["split"])
     sigma = {layer: torch.tensor(values) for layer, values in record["result"]["sigma"].items()}
-    omega = top_neurons(sigma, fraction=experiment.settings.fraction)
+    omega = top_neurons(sigma, fraction=networks.settings.fraction)
     width = max(map(len, sigma))
     lines = [f"{'layer':<{width}}     mean  sensitive neurons"]
     for layer, values in sigma.items():
         lines.append(f"{layer:<{width}} {values.mean():8.4g}  {' '.join(map(str, omega[layer].tolist()))}")
-    return [*lines, _path(experiment, record)]
+    return [*lines, _path(networks, record)]
 
 
-def reproduce(experiment: Experiment, options: dict[str, Any]) -> list[str]:
+def reproduce(networks: Networks, options: dict[str, Any]) -> list[str]:
     """Where the rows are; each is trained, published and measured first where that is missing."""
     rows = options["rows"].split(",") if options["rows"] else None
     hours = float("inf") if options["hours"] is None else parse("hours", options["hours"], float)
-    reproduction.reproduce(experiment.settings, experiment.folder, rows, hours, experiment.progress)
-    return [str(pretrained.RESULTS / folder_of(experiment.settings))]
+    reproduction.reproduce(networks.settings, networks.folder, rows, hours, networks.progress)
+    return [str(pretrained.RESULTS / folder_of(networks.settings))]
 
 
 def profile(options: dict[str, Any]) -> list[str]:
     """Accuracy in percent, per layer its sensitivity and most sensitive neurons, and where the report is."""
     out = options["out"] or f"profile-{options['model'].rpartition(':')[2]}"
-    found = measure.profile(**profile_options.from_parameters(options | {"out": out}), progress=_progress)
+    found = any_model.profile(**profile_options.from_parameters(options | {"out": out}), progress=_progress)
     width = max(map(len, found.sigma))
     lines = [f"clean    {100 * found.clean:6.2f} %", f"pgd      {100 * found.attacked:6.2f} %"]
     lines.append(f"{'layer':<{width}} neurons     mean  most sensitive")
@@ -160,8 +161,8 @@ def _profile(arguments: list[str]) -> Settings:
     return settings.PROFILES.get(asked.profile or asked.dataset, settings.PROFILES["digits"])
 
 
-def _path(experiment: Experiment, record: dict[str, Any]) -> str:
-    return str(records.record_path(experiment.folder, record["what"], record["config"]))
+def _path(networks: Networks, record: dict[str, Any]) -> str:
+    return str(records.record_path(networks.folder, record["what"], record["config"]))
 
 
 def _progress(line: str) -> None:

@@ -11,9 +11,10 @@ import torch
 
 from snslib.__main__ import main
 from snslib.attacks import ATTACKS
+from snslib.study import measurements as measure
 from snslib.study import settings
-from snslib.study.experiment import Experiment
-from snslib.training.objectives import DEFENSES
+from snslib.study.defenses import DEFENSES
+from snslib.study.networks import Networks
 
 SMALL = "--width 1/16 --vanilla-epochs 1 --epochs 1 --steps 1 --n-pairs 40 --n-test 20 --batch-size 128 --device cpu"
 COMMANDS = ("train", "evaluate", "sensitivity")
@@ -25,11 +26,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def experiment(folder: Path) -> Experiment:
+def networks(folder: Path) -> Networks:
     """What the commands with the options SMALL work on."""
     words = SMALL.split()
     asked = dict(zip((w.removeprefix("--").replace("-", "_") for w in words[::2]), words[1::2], strict=True))
-    return Experiment(settings.from_parameters(asked), folder, lambda line: None)
+    return Networks(settings.from_parameters(asked), folder, lambda line: None)
 
 
 def run(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:
@@ -40,20 +41,20 @@ def run(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple
 
 
 def test_train_prints_where_the_model_is(
-    folder: Path, experiment: Experiment, capsys: pytest.CaptureFixture[str]
+    folder: Path, networks: Networks, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, err = run("train --defense sns_sen_cls", folder, capsys)
-    assert out == [str(experiment.model_path("sns_sen_cls"))]
+    assert out == [str(networks.model_path("sns_sen_cls"))]
     assert Path(out[0]).is_file()
     assert any(line.startswith("epoch 1/1: loss ") for line in err)
     assert run("train --defense sns_sen_cls", folder, capsys) == (out, [])  # found again
 
 
 def test_evaluate_prints_the_table_and_the_record(
-    folder: Path, experiment: Experiment, capsys: pytest.CaptureFixture[str]
+    folder: Path, networks: Networks, capsys: pytest.CaptureFixture[str]
 ) -> None:
     *table, path = run("evaluate --defense vanilla", folder, capsys)[0]
-    shares = experiment.accuracy("vanilla")["result"]
+    shares = measure.accuracy(networks, "vanilla")["result"]
     assert [line.split() for line in table] == [[name, f"{100 * share:.2f}", "%"] for name, share in shares.items()]
     assert list(shares) == ["clean", *ATTACKS]
     assert Path(path).is_file()
@@ -61,12 +62,12 @@ def test_evaluate_prints_the_table_and_the_record(
 
 
 def test_sensitivity_prints_layers_and_neurons(
-    folder: Path, experiment: Experiment, capsys: pytest.CaptureFixture[str]
+    folder: Path, networks: Networks, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = "sensitivity --defense vanilla --attack fgsm --split train --fraction 0.5"
     header, *lines, path = run(command, folder, capsys)[0]
     assert header.split() == ["layer", "mean", "sensitive", "neurons"]
-    sigma = experiment.sensitivity("vanilla", "fgsm", "train")["result"]["sigma"]
+    sigma = measure.sensitivity(networks, "vanilla", "fgsm", "train")["result"]["sigma"]
     assert [line.split()[0] for line in lines] == list(sigma)
     for line, values in zip(lines, sigma.values(), strict=True):
         _, mean, *neurons = line.split()

@@ -25,9 +25,9 @@ from snslib.attacks import pgd
 from snslib.data import Dataset, Split, to_float
 from snslib.files import load_tensors
 from snslib.sensitivity import dual_pairs, neuron_sensitivity, top_neurons
+from snslib.study import measurements as measure
 from snslib.study import settings
-from snslib.study.experiment import Experiment
-from snslib.study.networks import of_all, shared_accuracy
+from snslib.study.networks import Networks, of_all, shared_accuracy
 from snslib.training import parallel
 from snslib.training.datasets import load_dataset
 from snslib.training.loop import Schedule, train
@@ -145,11 +145,11 @@ def work(out: Path) -> None:
     result["gather"] = parallel.gather(torch.arange(7)[parallel.part(7)])
     result["mean"] = parallel.mean(torch.tensor([1.0, 2.0]) + rank, 1 + 2 * rank)
     lines: list[str] = []
-    experiment = Experiment(TINY, mine / "cache", lines.append)
-    records = [experiment.accuracy("sns_sen_adv"), experiment.sensitivity("sns_sen_adv")]
+    networks = Networks(TINY, mine / "cache", lines.append)
+    records = [measure.accuracy(networks, "sns_sen_adv"), measure.sensitivity(networks, "sns_sen_adv")]
     result["records"] = records
-    again = Experiment(TINY, mine / "cache", lines.append)
-    assert [again.accuracy("sns_sen_adv"), again.sensitivity("sns_sen_adv")] == records
+    again = Networks(TINY, mine / "cache", lines.append)
+    assert [measure.accuracy(again, "sns_sen_adv"), measure.sensitivity(again, "sns_sen_adv")] == records
     result["errors"] = {name: message(provoke) for name, provoke in ERRORS.items()}
     everyone: list[Any] = [None] * parallel.world_size()
     torch.distributed.all_gather_object(everyone, result)
@@ -282,8 +282,8 @@ def test_records_are_those_of_one_process(out: Path, two: list[dict[str, Any]], 
     """Measured on the same model: training in float32 would not give quite the same one."""
     shutil.copytree(out / "files of 0" / "cache" / "models", tmp_path / "models")
     lines: list[str] = []
-    experiment = Experiment(TINY, tmp_path, lines.append)
-    one = [experiment.accuracy("sns_sen_adv"), experiment.sensitivity("sns_sen_adv")]
+    networks = Networks(TINY, tmp_path, lines.append)
+    one = [measure.accuracy(networks, "sns_sen_adv"), measure.sensitivity(networks, "sns_sen_adv")]
     assert not any("training" in line for line in lines)
     for results in two:
         accuracy, sensitivity = results["records"]
@@ -302,8 +302,8 @@ def test_records_are_those_of_one_process(out: Path, two: list[dict[str, Any]], 
 
 def test_fixed_pairs_come_in_the_order_of_the_images(out: Path, two: list[dict[str, Any]], tmp_path: Path) -> None:
     shutil.copytree(out / "files of 0" / "cache", tmp_path, dirs_exist_ok=True)
-    experiment = Experiment(TINY, tmp_path, str)
-    pairs, images = experiment.fixed_pairs(), to_float(experiment.data.train.images)
+    networks = Networks(TINY, tmp_path, str)
+    pairs, images = networks.fixed_pairs(), to_float(networks.data.train.images)
     assert pairs.shape == images.shape
     assert (pairs - images).abs().amax() <= TINY.eps + 1e-6
 

@@ -722,7 +722,7 @@ def in_the_notebook() -> dict[str, Any]:
     test = Split(torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.tensor([0, 1, 2, 3]))
     x, y = to_float(test.images), test.labels
     run = SimpleNamespace(eps=0.1, step_size=0.01, steps=2, fraction=0.1, device="cpu")
-    experiment = SimpleNamespace(
+    networks = SimpleNamespace(
         model=lambda defense: model,
         test=test,
         conv_layers=("conv1", "conv13"),
@@ -732,7 +732,7 @@ def in_the_notebook() -> dict[str, Any]:
         "vanilla": {"conv1": [3.0, 1.0], "conv13": [2.0, 2.0]},
         "pat": {"conv1": [1.0, 1.0], "conv13": [1.0, 0.5]},
     }
-    given = {"experiment": experiment, "run": run, "vanilla": model, "x": x, "y": y, "eps": run.eps, "sigma": sigma}
+    given = {"networks": networks, "run": run, "vanilla": model, "x": x, "y": y, "eps": run.eps, "sigma": sigma}
     return {**given, "layers": ["conv1", "conv13"], "sns": sns, "torch": torch}
 
 

@@ -32,7 +32,7 @@ from snslib.book.figures import (
 from snslib.book.figures.numbers import to_csv
 from snslib.claims.correlation import Cell
 from snslib.claims.statistics import interval
-from snslib.training.objectives import DEFENSES
+from snslib.study.defenses import LABELS
 
 EXTENSIONS = Path(__file__).parent.parent / "book" / "_ext"
 DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
@@ -209,7 +209,7 @@ def test_figures_of_scrutiny() -> None:
     figure = robustness.growing_radius([1 / 765, 1.0], {"pat": [0.5, 0.25]}, 8 / 255)
     assert line(figure) == "series,x,y | PAT,0.333333333333,50 | PAT,255,25"
     matrix = {"vanilla": {"vanilla": 0.125, "pat": 0.25}, "pat": {"vanilla": 0.5, "pat": 0.75}}
-    assert table(robustness.transfer_matrix(matrix, DEFENSES)) == [
+    assert table(robustness.transfer_matrix(matrix, LABELS)) == [
         ["series", "x", "y", "value"],
         ["accuracy, %", "Vanilla", "Vanilla", "12.5"],
         ["accuracy, %", "PAT", "Vanilla", "25"],  # judged by PAT, made on Vanilla

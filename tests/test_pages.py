@@ -81,4 +81,4 @@ def test_the_numbers_of_the_recorded_profile() -> None:
     )
     resnet = settings.PROFILES["cifar10-resnet18-small"]
     assert (resnet.vanilla_epochs, resnet.pat_epochs, resnet.n_test, resnet.precision) == (10, 4, 5000, "float32")
-    assert (reproduce.N_SCRUTINY, reproduce.N_FIG_3B) == (1000, 2000)
+    assert (reproduce.N_ROBUSTNESS, reproduce.N_FIG_3B) == (1000, 2000)

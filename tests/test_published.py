@@ -14,14 +14,15 @@ import snslib
 from snslib.evaluation import robustness
 from snslib.evaluation.accuracy import accuracy
 from snslib.files import load_tensors, save_tensors
+from snslib.study import measurements as measure
 from snslib.study import reproduce as reproduction
 from snslib.study import results as published
 from snslib.study import rows
-from snslib.study.experiment import Experiment
+from snslib.study.defenses import DEFENSES
+from snslib.study.networks import Networks
 from snslib.study.reproduce import reproduce
 from snslib.study.rows import ROWS
 from snslib.training import pretrained
-from snslib.training.objectives import DEFENSES
 
 FOLDER = "digits/vgg16-w0.0625"
 SOME = ["vanilla", "pat", "sns_sen_adv", "control_adv_online"]
@@ -32,7 +33,7 @@ SCRUTINY = ("pgd-accuracy", "targeted-pgd", "autoattack", "loss-surface", "varia
 def quick(monkeypatch: pytest.MonkeyPatch, results: Path) -> None:
     monkeypatch.setattr(pretrained, "RESULTS", results)
     monkeypatch.setattr(reproduction, "STRONG", {"steps": 2, "restarts": 2, "n": 10})
-    monkeypatch.setattr(reproduction, "N_SCRUTINY", 4)
+    monkeypatch.setattr(reproduction, "N_ROBUSTNESS", 4)
     monkeypatch.setattr(reproduction, "N_FIG_3B", 5)
     monkeypatch.setattr(reproduction, "N_SUPPRESSION", 5)
     all_right = torch.ones(4, dtype=torch.bool)
@@ -108,13 +109,13 @@ def test_a_row_is_trained_as_it_says(results: Path) -> None:
 
 def test_what_is_published_is_found_without_training(results: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    experiment = Experiment(TINY, tmp_path, lines.append)
-    assert experiment.accuracy("sns_sen_adv") == published.records(FOLDER, "accuracy")["sns_sen_adv"]
-    model = experiment.model("sns_sen_adv")
+    networks = Networks(TINY, tmp_path, lines.append)
+    assert measure.accuracy(networks, "sns_sen_adv") == published.records(FOLDER, "accuracy")["sns_sen_adv"]
+    model = networks.model("sns_sen_adv")
     assert lines == []
     assert list(tmp_path.iterdir()) == []
     share = published.records(FOLDER, "accuracy")["sns_sen_adv"]["result"]["clean"]
-    assert accuracy(model, experiment.test) == share  # measured on the model as it is published
+    assert accuracy(model, networks.test) == share  # measured on the model as it is published
     loaded = snslib.load_pretrained(f"{FOLDER}/sns_sen_adv")
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), model.parameters(), strict=True))
     assert not loaded.training
@@ -122,7 +123,7 @@ def test_what_is_published_is_found_without_training(results: Path, tmp_path: Pa
 
 def test_another_configuration_is_not_found(results: Path, tmp_path: Path) -> None:
     for changes in ({"seed": 1}, {"vanilla_epochs": 3}, {"width": 0.125}):
-        other = Experiment(replace(TINY, **changes), tmp_path)
+        other = Networks(replace(TINY, **changes), tmp_path)
         assert other.model_path("vanilla").is_relative_to(tmp_path)
 
 

@@ -16,7 +16,8 @@ from snslib import attacks
 from snslib.book.figures import robustness as figures
 from snslib.data import Split, to_float
 from snslib.evaluation import accuracy, robustness
-from snslib.study.scrutinised import Scrutiny
+from snslib.study import measurements as measure
+from snslib.study.networks import Networks
 
 EPS = 0.1
 needs_autoattack = pytest.mark.skipif(
@@ -369,22 +370,22 @@ def test_batchnorm_is_given_the_statistics_of_other_images_and_the_model_keeps_i
 
 def test_records_of_a_setting_are_made_once_and_drawn(folder: Path) -> None:
     lines: list[str] = []
-    experiment = Scrutiny(TINY, folder, lines.append)
-    matrix = experiment.transfer_matrix({"vanilla": (experiment, "vanilla")}, n=5)
-    checks = experiment.sanity_checks("vanilla", "vanilla", n=5)
-    surface = experiment.loss_surface("vanilla", points=3, n=2)
-    targeted = experiment.targeted_pgd("vanilla", n=5, steps=1)
-    by_statistics = experiment.accuracy_by_statistics("vanilla", n=5)
-    varied = experiment.variance("vanilla", n=5)["result"]
+    networks = Networks(TINY, folder, lines.append)
+    matrix = measure.transfer_matrix(networks, {"vanilla": (networks, "vanilla")}, n=5)
+    checks = measure.sanity_checks(networks, "vanilla", "vanilla", n=5)
+    surface = measure.loss_surface(networks, "vanilla", points=3, n=2)
+    targeted = measure.targeted_pgd(networks, "vanilla", n=5, steps=1)
+    by_statistics = measure.accuracy_by_statistics(networks, "vanilla", n=5)
+    varied = measure.variance(networks, "vanilla", n=5)["result"]
     for layer, over_all in varied["over_all"].items():
         both = zip(varied["over_images"][layer], over_all, strict=True)
         assert all(0 <= part <= 1.001 * whole for part, whole in both)
     assert by_statistics["result"]["kept"]["fixed"] == by_statistics["result"]["kept"]["pgd"]  # both made on vanilla
-    assert experiment.pgd_accuracy("vanilla", n=5)["result"]["pgd"] == matrix["result"]["vanilla"]["vanilla"]
+    assert measure.pgd_accuracy(networks, "vanilla", n=5)["result"]["pgd"] == matrix["result"]["vanilla"]["vanilla"]
     assert {entry["config"]["n"] for entry in (matrix, checks, targeted)} == {5}
-    assert experiment.pgd_accuracy("vanilla")["config"]["n"] == len(experiment.test) // 10
+    assert measure.pgd_accuracy(networks, "vanilla")["config"]["n"] == len(networks.test) // 10
     made = list(lines)
-    assert Scrutiny(TINY, folder, lines.append).targeted_pgd("vanilla", 5, 1) == targeted
+    assert Networks(TINY, folder, lines.append).targeted_pgd("vanilla", 5, 1) == targeted
     assert lines == made
     figures.transfer_matrix(matrix["result"], {"vanilla": "Vanilla"}).canvas.draw()
     figures.loss_surfaces({"vanilla": (surface["result"]["offsets"], surface["result"]["loss"])}).canvas.draw()
@@ -399,6 +400,6 @@ def test_the_record_keeps_what_autoattack_warns_of(folder: Path, monkeypatch: py
         return torch.ones(len(split), dtype=torch.bool)
 
     monkeypatch.setattr(robustness, "autoattack", warn)
-    record = Scrutiny(TINY, folder, lambda line: None).autoattack("vanilla", n=4)
+    record = Networks(TINY, folder, lambda line: None).autoattack("vanilla", n=4)
     assert record["result"] == {"accuracy": 1.0, "warnings": ["points with zero gradient"]}
     assert not logging.getLogger("auto-attack").handlers

@@ -14,8 +14,8 @@ from snslib.claims.records import share_of
 from snslib.claims.statistics import Share, difference
 from snslib.sensitivity import choose_neurons
 from snslib.study import results
+from snslib.study.defenses import DEFENSES
 from snslib.study.rows import ROWS
-from snslib.training.objectives import DEFENSES
 
 FIG_3B = {  # what is varied: its value to the row
     "first layer": {layer: f"fig3b_{layer}" for layer in ("conv1", "conv4", "conv8", "conv11", "fc")},
@@ -224,7 +224,7 @@ STATISTICS = {"kept": "both, as trained", "clean": "clean images", "fixed": "fix
 
 
 def share_by_statistics(entries: Sequence[dict[str, Any]], which: str, under: str) -> Share:
-    """What the records of :meth:`Scrutiny.accuracy_by_statistics <snslib.study.scrutinised.Scrutiny>` of a row say.
+    """What the records of ``measurements.accuracy_by_statistics`` of a row say.
 
     Args:
         entries: one per seed.

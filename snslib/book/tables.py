@@ -21,9 +21,9 @@ from snslib.book.findings import (
 from snslib.book.text import percent, strong_name, with_seeds
 from snslib.claims.records import share_of
 from snslib.study import results
+from snslib.study.defenses import LABELS
 from snslib.study.settings import Settings, table
 from snslib.training import pretrained
-from snslib.training.objectives import DEFENSES
 
 
 def markdown_table(
@@ -45,6 +45,24 @@ def markdown_table(
     return Markdown(f"~~~{{table}} {caption}\n:name: {name}\n\n{body}\n~~~")  # tildes: a caption may hold `code`
 
 
+def convolutions_table(record: Mapping[str, Any], caption: str, name: str) -> Markdown:
+    """Which small convolutions went wrong, by the channels that they read: a line per release of PyTorch.
+
+    Args:
+        record: release to its findings, as ``benchmarks/convolutions.py`` writes them.
+        caption, name: as in :func:`markdown_table`.
+    """
+    columns = {"SSE41": "SSE 4.1", "AVX2": "AVX2", "AVX512_CORE": "AVX-512"}
+    lines = []
+    for release, found in sorted(record.items(), key=lambda item: [int(part) for part in item[0].split(".")]):
+        wrong = {which: {c["in_channels"] for c in found["wrong"] if c["instructions"] == which} for which in columns}
+        cells = (f"{min(channels)} to {max(channels)}" if channels else "none" for channels in wrong.values())
+        kernels = " and ".join(f"{side}×{side}" for side in found["kernels"])
+        lines.append([release, found["onednn"], kernels, f"{found['tried']:,}", str(len(found["wrong"])), *cells])
+    header = ["PyTorch", "oneDNN", "sizes", "tried", "wrong", *columns.values()]
+    return markdown_table(header, lines, caption, name, "lllrrrrr")
+
+
 def settings_table(settings: Settings) -> Markdown:
     """All settings of a run, folded; they decide every number of the page."""
     body = "\n".join(f"| `{name}` | {value} |" for name, value in table(settings))
@@ -56,7 +74,7 @@ def accuracy_table(records: Sequence[dict[str, Any]], caption: str, name: str) -
     """Rows of Table 1 from accuracy records: clean, then the four attacks, in percent."""
     header = ["model", "clean", *ATTACKS.values()]
     rows = [
-        [DEFENSES[entry["defense"]], *(percent(entry["result"][column]) for column in ("clean", *ATTACKS))]
+        [LABELS[entry["defense"]], *(percent(entry["result"][column]) for column in ("clean", *ATTACKS))]
         for entry in records
     ]
     return markdown_table(header, rows, caption, name)
@@ -88,12 +106,12 @@ def beside_paper(
             shares = {column: share_of(ours[defense], itemgetter(column)) for column in columns}
             last = str(share_of(strong[defense], lambda share: share))[:-1] if defense in strong else "not run"
             cells = (f"**{str(share)[:-1]}**" for share in shares.values())
-            rows.append([with_seeds(DEFENSES[defense], len(ours[defense])), "**ours**", *cells, last])
+            rows.append([with_seeds(LABELS[defense], len(ours[defense])), "**ours**", *cells, last])
             if differences:
                 gaps = (100 * shares[column].mean - printed[column] for column in columns)
                 theirs = [f"{was} ({gap:+.1f})" for was, gap in zip(theirs, gaps, strict=True)]
         else:
-            rows.append([DEFENSES[defense], "ours", "not run", *[""] * len(columns)])
+            rows.append([LABELS[defense], "ours", "not run", *[""] * len(columns)])
         rows.append(["", "paper", *theirs, ""])
     header = ["model", "", "clean", *ATTACKS.values(), strong_name({row: of_row[0] for row, of_row in strong.items()})]
     return markdown_table(header, rows, caption, name, "llrrrrrr")

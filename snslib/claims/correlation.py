@@ -34,9 +34,9 @@ def cell(
     """The cell of a sensitivity record, with the accuracy records of the same model.
 
     Args:
-        sensitivity: from ``Experiment.sensitivity``.
-        accuracy: from ``Experiment.accuracy``.
-        corrupted: from ``Experiment.corrupted_accuracy``; not looked at under an attack.
+        sensitivity: from ``measurements.sensitivity``.
+        accuracy: from ``measurements.accuracy``.
+        corrupted: from ``measurements.corrupted_accuracy``; not looked at under an attack.
         model: its name.
         layers: the layers averaged over; one that puts out nothing is left out.
     """

@@ -19,8 +19,8 @@ from snslib.claims.records import Evidence, NotRunError, share_of
 from snslib.claims.statistics import Accuracies, Share, Tally, sign, tally
 from snslib.overlap import average_jaccard, chance_jaccard, jaccard, total_jaccard
 from snslib.study import results
+from snslib.study.defenses import LABELS
 from snslib.study.networks import REGION_LAYERS
-from snslib.training.objectives import DEFENSES
 
 TOP = 0.1  # the sensitive neurons are the top 10% of a layer
 
@@ -279,7 +279,7 @@ def fog(evidence: Evidence) -> Finding:
     ours = f"PAT's are more sensitive in {text}"
     accuracy = evidence.find("corrupted-accuracy", "vanilla", "pat")
     for row, of_row in accuracy.items():
-        ours += f"; {DEFENSES[row]} accuracy in fog {share_of(of_row, lambda result: result['fog'][4])}"
+        ours += f"; {LABELS[row]} accuracy in fog {share_of(of_row, lambda result: result['fog'][4])}"
     return Finding(verdict, ours)
 
 
@@ -307,7 +307,7 @@ def _always_ahead(count: Tally) -> str:
 
 
 def _under_pgd(table: Accuracies, *rows: str, column: str = "pgd") -> str:
-    first, *others = (f"{DEFENSES[row]} {table[row][column]}" for row in rows)
+    first, *others = (f"{LABELS[row]} {table[row][column]}" for row in rows)
     return f"{ATTACKS.get(column, column)} {first} against {', '.join(others)}"
 
 
@@ -344,7 +344,7 @@ def same_order(table: Accuracies) -> Finding:
     cls = tally(table, "sns_sen_cls", ["nat", "eat"])
     verdicts = [_always_ahead(adv), _always_ahead(cls)]
     verdict = verdicts[0] if verdicts[0] != "reproduced" or verdicts[1] == "reproduced" else "partly"
-    texts = (f"{DEFENSES[row]} {count}" for row, count in (("sns_sen_adv", adv), ("sns_sen_cls", cls)))
+    texts = (f"{LABELS[row]} {count}" for row, count in (("sns_sen_adv", adv), ("sns_sen_cls", cls)))
     return Finding(verdict, f"{'; '.join(texts)}; {_under_pgd(table, 'sns_sen_adv', 'pat')}")
 
 
@@ -413,5 +413,5 @@ def cheaper(evidence: Evidence) -> Finding:
     from_nothing = minutes["sns_sen_adv"] + minutes["vanilla"] < minutes["pat"]
     as_robust = sign(table["sns_sen_adv"]["pgd"], table["pat"]["pgd"]) >= 0
     verdict = "reproduced" if alone and from_nothing and as_robust else "partly" if alone else "not reproduced"
-    cost = (f"{DEFENSES[row]} {epochs[row]:g} epochs, {minutes[row]:.0f} min" for row in rows)
+    cost = (f"{LABELS[row]} {epochs[row]:g} epochs, {minutes[row]:.0f} min" for row in rows)
     return Finding(verdict, f"{'; '.join(cost)}; {_under_pgd(table, 'sns_sen_adv', 'pat')}")

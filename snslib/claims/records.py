@@ -8,8 +8,8 @@ from typing import Any
 from snslib.attacks import ATTACKS
 from snslib.claims.statistics import Accuracies, Share
 from snslib.study import results
+from snslib.study.defenses import LABELS
 from snslib.training import pretrained
-from snslib.training.objectives import DEFENSES
 
 
 class NotRunError(Exception):
@@ -58,7 +58,7 @@ class Evidence:
         if not found:
             return ""
         config = next(iter(found.values()))[0]["config"]
-        left = (f"{DEFENSES[row]} {share_of(entries, lambda result: result)}" for row, entries in found.items())
+        left = (f"{LABELS[row]} {share_of(entries, lambda result: result)}" for row, entries in found.items())
         return f"; PGD-{config['steps']} × {config['restarts']} leaves {', '.join(left)}"
 
     def states(self, row: str) -> list[dict[str, Any]]:

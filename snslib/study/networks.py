@@ -1,7 +1,7 @@
-"""The models of one setting: each is trained when it is asked for and missing, and found again afterwards."""
+"""The trained networks of one setting: each is trained when it is asked for and missing, and found again afterwards."""
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,51 +12,58 @@ from torch import Tensor, nn
 
 from snslib import arguments, attacks, files
 from snslib.attacks import Attack
-from snslib.data import Dataset, Split, batches, hold_out, to_float
-from snslib.evaluation.accuracy import correct
-from snslib.evaluation.corruptions import CORRUPTIONS, as_attack
+from snslib.data import Dataset, Split, hold_out
 from snslib.files import load_tensors, save_tensors
-from snslib.inference import images_at_once
-from snslib.sensitivity import choose_neurons, dual_pairs, neuron_activation, neuron_sensitivity
+from snslib.sensitivity import choose_neurons
 from snslib.study import records, results
+from snslib.study.defenses import DEFENSES, Defense
+from snslib.study.measurements.measured import shared_accuracy
+from snslib.study.measurements.sensitivities import sensitivity
 from snslib.study.settings import Settings
 from snslib.training import parallel
 from snslib.training.datasets import load_dataset
 from snslib.training.fixed_pairs import adversarial_images
-from snslib.training.loop import History, Schedule, train
+from snslib.training.loop import History, train
 from snslib.training.models import build_model, switch_off
-from snslib.training.objectives import ALP, DEFENSES, EAT, PAT, SNS, Objective, Vanilla
 
-SOURCES = {"alexnet": ("alexnet", "resnet18")}  # whose adversarial examples EAT trains on, besides its own (C.1) ...
-OTHER_SOURCES = ("googlenet", "resnet18")  # ... GoogLeNet with BatchNorm in the place of Inception-v2
 REGION_LAYERS = {"vgg16": "pool2", "alexnet": "pool3"}  # in which regions are compared (Fig. 14-17)
 N_VALIDATE = 500  # validation images judged after each epoch, at most
 
-# The modules that a trained model depends on, besides its settings, and a measurement besides its model.
+# The modules whose code a trained network depends on, besides its configuration.
 TRAINING_CODE = ("training.loop", "training.objectives", "training.datasets", "sensitivity")
-MEASURING_CODE = (*TRAINING_CODE, "study.experiment")
 
 
-class Zoo:
-    """The models of one setting, and what their training needs.
+class Networks:
+    """The trained networks of one setting, and what their training needs.
 
-    Models and records are kept in ``folder`` under a hash of all that they depend on: data, configuration, seed and
+    Networks and records are kept in ``folder`` under a hash of all that they depend on: data, configuration, seed and
     the code of snslib. Whatever is there already is read; whatever is missing is made, with what it needs before it.
     Of several processes, which share the work, the first one alone reads and writes.
 
     Args:
         settings: see :mod:`snslib.study.settings`.
-        folder: where models and records are kept; None is the project's ``.cache/snslib``.
+        folder: where networks and records are kept; None is the project's ``.cache/snslib``.
         progress: takes a line whenever there is something to tell about long work.
     """
 
     def __init__(
         self, settings: Settings, folder: str | Path | None = None, progress: Callable[[str], None] = print
     ) -> None:
-        self.settings = settings
+        self.settings: Settings = settings
         self.folder = records.default_folder() if folder is None else Path(folder)
         self.progress = progress
         self.device = cast(str, settings.device)
+
+    def with_settings(self, settings: Settings | None = None, **changes: Any) -> "Networks":
+        """The networks of a setting that differs, or of a whole other one; they share folder, progress and data."""
+        other = Networks(replace(settings or self.settings, **changes), self.folder, self.progress)
+        same_data = all(
+            getattr(other.settings, name) == getattr(self.settings, name)
+            for name in ("dataset", "image_size", "validation")
+        )
+        if same_data:
+            other.data = self.data
+        return other
 
     @cached_property
     def data(self) -> Dataset:
@@ -101,7 +108,13 @@ class Zoo:
         s = self.settings
         return attacks.paper_attacks(s.eps, cast(float, s.step_size), s.steps)
 
-    # --- models ---
+    @property
+    def pgd_in_training(self) -> Attack:
+        """The PGD that makes x' while a network trains, in the precision of training."""
+        s = self.settings
+        return attacks.paper_attacks(s.eps, cast(float, s.step_size), s.steps, s.precision)["pgd"]
+
+    # --- networks ---
 
     def model(self, defense: str) -> nn.Module:
         """The model trained with a defense, in eval mode, on the settings' device; trained first where it is not there.
@@ -119,7 +132,7 @@ class Zoo:
 
         That is ``results/`` where a model of this configuration is published.
         """
-        recipe = self._recipe(defense)
+        recipe = self.configuration(defense)
         found = results.find_model(self.data.name, recipe)
         return found or self.folder / "models" / f"{defense}-{records.key(recipe)}.safetensors"
 
@@ -131,55 +144,24 @@ class Zoo:
         s = self.settings
         return build_model(s.model, self.data.num_classes, s.width, self.data.image_size).to(self.device)
 
-    def _recipe(self, defense: str) -> dict[str, Any]:
-        """Everything that the trained model depends on."""
-        s = self.settings
-        recipe: dict[str, Any] = {
+    def configuration(self, defense: str) -> dict[str, Any]:
+        """Everything that the network trained with a defense depends on; ValueError for an unknown one."""
+        s, how = self.settings, _defense(defense)
+        return {
             "defense": defense,
             "data": self._data_key,
             "model": s.model,
             "width": s.width,
-            "schedule": asdict(self._schedule(defense)),
+            "schedule": asdict(how.schedule(s)),
             "code": records.code(*TRAINING_CODE),
             "torch": torch.__version__.split("+")[0],
+            **({"attack": self.attack_key} if how.attacks else {}),
+            **how.depends_on(self),
         }
-        if defense != "vanilla":
-            recipe["attack"] = self._attack_key
-        if defense == "eat":
-            recipe["sources"] = [source._recipe("vanilla") for source in self._sources()]
-        if defense.startswith("sns"):
-            recipe["vanilla"] = self._recipe("vanilla")
-            recipe["sns"] = {
-                "lam": s.lam,
-                "fraction": self._fraction(defense),
-                "pairs": s.pairs,
-                "reduction": s.reduction,
-                "n_pairs": s.n_pairs,
-                "layers": self.stabilised_layers,
-            }
-            if s.one_pass:  # no key where it is off, as in models that were published before it was there
-                recipe["sns"]["one_pass"] = True
-            if s.neurons != "sensitive":  # the same
-                recipe["sns"]["neurons"] = s.neurons
-            if s.switched_off:  # the same
-                recipe["sns"]["switched_off"] = True
-        return recipe
-
-    def _sources(self) -> list["Zoo"]:
-        """The zoos whose vanilla models are EAT's static ones; see SOURCES."""
-        zoos = []
-        for name in SOURCES.get(self.settings.model, OTHER_SOURCES):
-            zoo = self
-            if name != self.settings.model:
-                s = self.settings
-                of_source = replace(s, model=name, first_layer="conv1", vanilla_epochs=s.source_epochs)
-                zoo = Zoo(of_source, self.folder, self.progress)
-                zoo.data = self.data
-            zoos.append(zoo)
-        return zoos
 
     @property
-    def _attack_key(self) -> dict[str, Any]:
+    def attack_key(self) -> dict[str, Any]:
+        """What the attacks of this setting depend on."""
         s = self.settings
         return {"eps": s.eps, "step_size": s.step_size, "steps": s.steps}
 
@@ -189,53 +171,17 @@ class Zoo:
         sums = [zlib.crc32(t.contiguous().numpy().data) for split in splits for t in (split.images, split.labels)]
         return {"name": self.data.name, "crc32": sums, "padding": self.data.crop_padding, "flip": self.data.flip}
 
-    def _schedule(self, defense: str) -> Schedule:
-        s = self.settings
-        common: dict[str, Any] = {"batch_size": s.batch_size, "seed": s.seed, "precision": s.precision}
-        if defense == "vanilla":
-            return Schedule(s.vanilla_epochs, s.vanilla_lr, **common)
-        if defense in ("nat", "eat", "pat", "alp"):
-            return Schedule(s.pat_epochs, s.pat_lr, **common)
-        if defense in DEFENSES:
-            return Schedule(s.epochs, s.lr, first_layer=None if s.train_all else s.first_layer, **common)
-        raise ValueError(f"defense: expected one of {', '.join(DEFENSES)}, got {defense!r}")
-
-    def _fraction(self, defense: str) -> float:
-        return 1.0 if defense == "sns_all_cls" else self.settings.fraction
-
-    def _objective(self, defense: str) -> Objective:
-        s = self.settings
-        while_training = attacks.paper_attacks(s.eps, cast(float, s.step_size), s.steps, s.precision)["pgd"]
-        if defense == "vanilla":
-            return Vanilla()
-        if defense in ("nat", "eat"):
-            sources = [zoo.model("vanilla") for zoo in self._sources()] if defense == "eat" else []
-            return EAT(s.eps, sources, s.precision)
-        if defense in ("pat", "alp"):
-            return {"pat": PAT, "alp": ALP}[defense](while_training)
-        fixed = s.pairs == "fixed"
-        return SNS(
-            omega=self.stabilised_neurons(defense),
-            lam=s.lam,
-            adversarial=defense.endswith("adv"),
-            reduction=s.reduction,
-            source=s.pairs,
-            pairs=self.fixed_pairs() if fixed else None,
-            attack=None if fixed else while_training,
-            one_pass=s.one_pass,
-        )
-
     def _trained(self, defense: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        recipe, path = self._recipe(defense), self.model_path(defense)
+        recipe, path = self.configuration(defense), self.model_path(defense)
         for name, value in recipe.items():
             parallel.require_same(f"{name} of {defense}", value)
         if not parallel.from_first(path.exists):
-            schedule = self._schedule(defense)
-            objective = self._objective(defense)  # first of all, since it may train the vanilla model
-            start = "the vanilla model" if defense.startswith("sns") else "scratch"
+            how = _defense(defense)
+            objective = how.objective(self)  # first of all, since it may train the vanilla model
+            start = f"the {how.starts_from} model" if how.starts_from else "scratch"
             self.progress(f"training {defense} from {start}: {self.data.name}, {len(self.data.train)} images")
-            if defense.startswith("sns"):
-                model = self.model("vanilla")
+            if how.starts_from:
+                model = self.model(how.starts_from)
                 if self.settings.switched_off:
                     switch_off(model, self.stabilised_neurons(defense))
             else:
@@ -243,6 +189,7 @@ class Zoo:
                     torch.manual_seed(self.settings.seed)
                     model = self._build()
             checkpoint = path.with_suffix(".partial")
+            schedule = how.schedule(self.settings)
             history = train(model, self.data, objective, schedule, self._validate, checkpoint, self.progress)
             state = {"recipe": recipe, "history": history, **files.provenance(self.device, parallel.world_size())}
 
@@ -264,7 +211,7 @@ class Zoo:
 
     def fixed_pairs(self) -> Tensor:
         """x' of every training image, made once by PGD on the vanilla model; float32 (N, 3, H, W), in their order."""
-        inputs = {"vanilla": self._recipe("vanilla"), **self._attack_key}
+        inputs = {"vanilla": self.configuration("vanilla"), **self.attack_key}
         path = self.folder / "pairs" / f"pgd-{records.key(inputs)}.safetensors"
         if not parallel.from_first(path.exists):
             self.progress(f"making the dual pairs of {len(self.data.train)} training images with PGD")
@@ -275,75 +222,12 @@ class Zoo:
 
     def stabilised_neurons(self, defense: str) -> dict[str, Tensor]:
         """Omega_l of the stabilised layers (Eq. 2), of the vanilla model on training images."""
-        sigma = self.sensitivity("vanilla", split="train")["result"]["sigma"]
+        sigma = sensitivity(self, "vanilla", split="train")["result"]["sigma"]
+        fraction = _defense(defense).fraction or self.settings.fraction
         of_layers = {layer: torch.tensor(sigma[layer]) for layer in self.stabilised_layers}
-        return choose_neurons(of_layers, self.settings.neurons, self._fraction(defense), self.settings.seed)
-
-    # --- records ---
-
-    def sensitivity(self, defense: str, attack: str = "pgd", split: str = "test") -> dict[str, Any]:
-        """Sensitivity of every neuron of the convolutional layers and fc (Eq. 1), attacked white-box.
-
-        Args:
-            defense: the model that is attacked and measured.
-            attack: one of ATTACKS, or a corruption and its severity, such as "fog-5".
-            split: "test", or "train" for the images on which the sensitive neurons are selected.
-
-        Result: "sigma", layer to one number per neuron, and "activation", the same for the L1 norm of the output.
-        """
-        moved = self._moved_by(attack)
-        images = self.test if split == "test" else self.data.train.take(self.settings.n_pairs)
-        layers = [*self.conv_layers, "fc"]
-
-        def compute() -> dict[str, Any]:
-            model = self.model(defense)
-            self.progress(f"measuring the sensitivity of {defense} under {attack} on {len(images)} {split} images")
-            mine = parallel.share(images)
-            sigma = neuron_sensitivity(model, dual_pairs(model, mine, moved), layers)
-            activation = neuron_activation(model, self._inputs(mine), layers)
-            return {"sigma": as_lists(of_all(sigma, len(mine))), "activation": as_lists(of_all(activation, len(mine)))}
-
-        return self._record("sensitivity", defense, {"under": attack, "split": split, "n": len(images)}, compute)
-
-    def _moved_by(self, name: str) -> Attack:
-        corruption, _, severity = name.partition("-")
-        if corruption in CORRUPTIONS and severity in ("1", "2", "3", "4", "5"):
-            return as_attack(corruption, int(severity), self.settings.seed)
-        arguments.one_of("attack", name, (*self.attacks, *(f"{corruption}-1..5" for corruption in CORRUPTIONS)))
-        return self.attacks[name]
-
-    def _record(self, what: str, defense: str, inputs: dict[str, Any], compute: Callable[[], Any]) -> dict[str, Any]:
-        s = self.settings
-        everything = {
-            "trained": self._recipe(defense),
-            "attack": self._attack_key,
-            **inputs,
-            "code": records.code(*MEASURING_CODE),
-        }
-        about = {
-            "profile": s.profile,
-            "defense": defense,
-            "seed": s.seed,
-            "data": {"name": self.data.name, "origin": self.data.origin, "official": self.data.official},
-        }
-        found = parallel.from_first(lambda: results.find_record(self.data.name, what, everything))
-        return found or records.record(self.folder, what, everything, about, self.device, compute)
-
-    def _inputs(self, split: Split) -> Iterator[Tensor]:
-        some = images_at_once(torch.device(self.device))
-        return (to_float(images) for _, images, _ in batches(split.to(self.device), some))
+        return choose_neurons(of_layers, self.settings.neurons, fraction, self.settings.seed)
 
 
-def shared_accuracy(model: nn.Module, split: Split, attack: Attack | None = None) -> float:
-    """As :func:`snslib.evaluation.accuracy.accuracy`; each process attacks and judges its part of the images."""
-    return parallel.gather(correct(model, parallel.share(split), attack)).double().mean().item()
-
-
-def of_all(values: dict[str, Tensor], n: int) -> dict[str, Tensor]:
-    """Per layer, the mean over the images of all processes of what was measured on this one's n images."""
-    return {name: parallel.mean(value, n) for name, value in values.items()}
-
-
-def as_lists(values: dict[str, Tensor]) -> dict[str, list[float]]:
-    """Per-layer tensors as JSON has them."""
-    return {name: value.tolist() for name, value in values.items()}
+def _defense(name: str) -> Defense:
+    arguments.one_of("defense", name, DEFENSES)
+    return DEFENSES[name]

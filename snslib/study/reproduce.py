@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,17 @@ from typing import Any
 from snslib import arguments
 from snslib.evaluation.corruptions import WEATHER
 from snslib.files import load_tensors
+from snslib.sensitivity import CHOICES
+from snslib.study import measurements as measure
 from snslib.study import results
+from snslib.study.networks import Networks
 from snslib.study.rows import FIG_3B, ROWS, TABLE, folder_of, rows_for
-from snslib.study.scrutinised import Scrutiny
 from snslib.study.settings import Settings
 from snslib.training import pretrained
 
 STRONG = {"steps": 100, "restarts": 5, "n": 1000}  # of the strong attack on recorded rows, whose step is eps / 4 ...
 STRONG_LIVE = {"steps": 50}  # ... and of that which a chapter waits for
-N_SCRUTINY = 1000  # test images of the measurements of snslib.study.scrutinised
+N_ROBUSTNESS = 1000  # test images of the measurements of whether robustness is real, and of variance
 N_SUPPRESSION = 2000  # test images of Fig. 3a
 N_FIG_3B = 2000  # test images of the rows of FIG_3B
 
@@ -42,7 +43,7 @@ def reproduce(
 
     Args:
         base: the setting that the rows vary.
-        folder: of the cache, see :class:`snslib.study.networks.Zoo`.
+        folder: of the cache, see :class:`snslib.study.networks.Networks`.
         rows: names of ROWS; None takes all that the network can have.
         hours: no training or measurement begins later than this after the start.
         progress: takes a line whenever there is something to tell.
@@ -54,46 +55,49 @@ def reproduce(
     for name in rows or ():
         arguments.one_of("rows", name, possible)
     wanted = [name for name in possible if rows is None or name in rows]
+    networks = Networks(base, folder, progress)
     began = time.perf_counter()
     seconds: list[float] = []
     for done, name in enumerate(wanted):
         spent = time.perf_counter() - began
         left = f", about {sum(seconds) / done * (len(wanted) - done) / 3600:.1f} h left" if done else ""
         progress(f"row {done + 1} of {len(wanted)}: {name}; {spent / 3600:.1f} h so far{left}")
-        for step in _steps(name, base, folder, progress):
+        for step in _steps(name, networks):
             if time.perf_counter() - began > 3600 * hours:
                 progress(f"stopped after {hours:g} h; the same command goes on from here")
                 return
             step()
         seconds.append(time.perf_counter() - began - spent)
-    measure_between_rows(base, folder, progress)
+    measure_between_rows(networks)
 
 
-def measure_between_rows(base: Settings, folder: Path | None, progress: Callable[[str], None]) -> None:
+def measure_between_rows(networks: Networks) -> None:
     """Publish what takes the models of several rows, as soon as these are published.
 
     That is the checks of the vanilla network, on which PAT's examples are tried, and how the examples of each row of
     TABLE do on each other.
     """
-    path = pretrained.RESULTS / folder_of(base)
+    path = pretrained.RESULTS / folder_of(networks.settings)
 
     def all_there(rows: Collection[str]) -> bool:
-        return base.seed == 0 and all((path / f"{name}.safetensors").exists() for name in rows)
+        return networks.settings.seed == 0 and all((path / f"{name}.safetensors").exists() for name in rows)
 
     if all_there(("vanilla", "pat")):
-        checked = Scrutiny(base, folder, progress).sanity_checks("vanilla", "pat", N_SCRUTINY)
+        checked = measure.sanity_checks(networks, "vanilla", "pat", N_ROBUSTNESS)
         results.publish_record(path / "vanilla.json", "vanilla", checked)
     if all_there(TABLE):
-        progress("attacking every row, and judging every other on what comes out")
-        zoos = {name: (Scrutiny(row.settings(base), folder, progress), row.defense) for name, row in TABLE.items()}
-        entry = Scrutiny(base, folder, progress).transfer_matrix(zoos, N_SCRUTINY)
+        networks.progress("attacking every row, and judging every other on what comes out")
+        of_rows = {
+            name: (networks.with_settings(row.settings(networks.settings)), row.defense) for name, row in TABLE.items()
+        }
+        entry = measure.transfer_matrix(networks, of_rows, N_ROBUSTNESS)
         results.publish_record(path / "transfer.json", "transfer", entry)
 
 
-def _steps(name: str, base: Settings, folder: Path | None, progress: Callable[[str], None]) -> list[Callable[[], None]]:
+def _steps(name: str, networks: Networks) -> list[Callable[[], None]]:
     """What is to be done for one row, in order."""
-    row = ROWS[name]
-    settings = row.settings(base)
+    row, base = ROWS[name], networks.settings
+    of_row = networks.with_settings(row.settings(base))
     stem = name if base.seed == 0 else f"{name}-seed{base.seed}"
     record = pretrained.RESULTS / folder_of(base) / f"{stem}.json"
 
@@ -101,53 +105,52 @@ def _steps(name: str, base: Settings, folder: Path | None, progress: Callable[[s
         return lambda: results.publish_record(record, stem, measurement())
 
     if name in FIG_3B:
-        sketch = Scrutiny(replace(settings, n_test=min(settings.n_test, N_FIG_3B)), folder, progress)
-        return [measured(lambda: sketch.accuracy(row.defense)), measured(lambda: sketch.accuracy_on_fixed(row.defense))]
-    of_row = Scrutiny(settings, folder, progress)
+        sketch = of_row.with_settings(n_test=min(base.n_test, N_FIG_3B))
+        return [measured(partial(each, sketch, row.defense)) for each in (measure.accuracy, measure.accuracy_on_fixed)]
     publish = partial(_publish, of_row, row.defense, record.with_suffix(".safetensors"))
     return [publish, *map(measured, _measurements(of_row, name))]
 
 
-def _measurements(of_row: Scrutiny, name: str) -> list[Callable[[], dict[str, Any]]]:
+def _measurements(of_row: Networks, name: str) -> list[Callable[[], dict[str, Any]]]:
     """What is measured of a row, quick things first; of a further seed only what tells how far chance moves a claim."""
     defense, settings = ROWS[name].defense, of_row.settings
     everything = [
-        lambda: of_row.accuracy(defense),
-        lambda: of_row.accuracy_on_fixed(defense),
-        lambda: of_row.strong_accuracy(defense, **STRONG),
-        lambda: of_row.sensitivity(defense),
-        lambda: of_row.variance(defense, N_SCRUTINY),
+        lambda: measure.accuracy(of_row, defense),
+        lambda: measure.accuracy_on_fixed(of_row, defense),
+        lambda: measure.strong_accuracy(of_row, defense, **STRONG),
+        lambda: measure.sensitivity(of_row, defense),
+        lambda: measure.variance(of_row, defense, N_ROBUSTNESS),
     ]
     if name == "vanilla":  # whose sensitive neurons every row of the seed is looked at for
-        everything.append(lambda: of_row.sensitivity(defense, split="train"))
+        everything.append(lambda: measure.sensitivity(of_row, defense, split="train"))
     else:
-        everything.append(lambda: of_row.accuracy_by_statistics(defense, N_SCRUTINY))
+        everything.append(lambda: measure.accuracy_by_statistics(of_row, defense, N_ROBUSTNESS))
     if settings.seed != 0:
         return everything
     if name == "vanilla" and settings.model in ("vgg16", "alexnet"):  # whose neurons section 3 is about
         everything += [
-            lambda: of_row.accuracy_by_eps(defense),
-            lambda: of_row.sensitivity_of_halves(defense),
-            lambda: of_row.targeted_neurons(of_row.penultimate_layer),
-            *(partial(of_row.suppression, which, n=N_SUPPRESSION) for which in ("sensitive", "least", "random")),
-            lambda: of_row.regions(of_row.region_layer),
+            lambda: measure.accuracy_by_eps(of_row, defense),
+            lambda: measure.sensitivity_of_halves(of_row, defense),
+            lambda: measure.targeted_neurons(of_row, of_row.penultimate_layer),
+            *(partial(measure.suppression, of_row, which, n=N_SUPPRESSION) for which in CHOICES),
+            lambda: measure.regions(of_row, of_row.region_layer),
         ]
     if name != "vanilla":  # whose checks need another row, see measure_between_rows
-        everything.append(lambda: of_row.sanity_checks(defense, "vanilla", N_SCRUTINY))
+        everything.append(lambda: measure.sanity_checks(of_row, defense, "vanilla", N_ROBUSTNESS))
     if name in ("vanilla", "pat"):  # which the figures of section 3 and the supplement compare
         others = [attack for attack in of_row.attacks if attack != "pgd"]
-        everything += [partial(of_row.sensitivity, defense, under) for under in (*others, *WEATHER)]
-        everything.append(lambda: of_row.corrupted_accuracy(defense))
+        everything += [partial(measure.sensitivity, of_row, defense, under) for under in (*others, *WEATHER)]
+        everything.append(lambda: measure.corrupted_accuracy(of_row, defense))
     return [
         *everything,
-        lambda: of_row.pgd_accuracy(defense, N_SCRUTINY),
-        lambda: of_row.loss_surface(defense),
-        lambda: of_row.targeted_pgd(defense, N_SCRUTINY),
-        lambda: of_row.autoattack(defense, N_SCRUTINY),
+        lambda: measure.pgd_accuracy(of_row, defense, N_ROBUSTNESS),
+        lambda: measure.loss_surface(of_row, defense),
+        lambda: measure.targeted_pgd(of_row, defense, N_ROBUSTNESS),
+        lambda: measure.autoattack(of_row, defense, N_ROBUSTNESS),
     ]
 
 
-def _publish(of_row: Scrutiny, defense: str, model: Path) -> None:
+def _publish(of_row: Networks, defense: str, model: Path) -> None:
     """Train a row's model and publish it, where either is missing."""
     of_row.model(defense)
     trained = of_row.model_path(defense)

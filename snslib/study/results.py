@@ -34,7 +34,7 @@ def find_model(data: str, recipe: dict[str, Any]) -> Path | None:
 
     Args:
         data: name of the data set.
-        recipe: what the model depends on, as :class:`snslib.study.networks.Zoo` writes it.
+        recipe: what the model depends on, as :meth:`snslib.study.networks.Networks.configuration` writes it.
     """
     wanted = key(configuration(recipe))
     paths = sorted(pretrained.RESULTS.glob(f"{data}/*/*.safetensors"))

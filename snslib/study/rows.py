@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from snslib.study import results
+from snslib.study.defenses import LABELS
 from snslib.study.settings import PROFILES, Settings
 from snslib.training.models import SWITCHABLE
-from snslib.training.objectives import DEFENSES
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Row:
 
 
 def _row(defense: str, about: str, note: str = "", online: bool = False, **changes: Any) -> Row:
-    return Row(defense, DEFENSES[defense] + note, about, online, changes)
+    return Row(defense, LABELS[defense] + note, about, online, changes)
 
 
 _CONTROL = "the same training without the SNS loss"

@@ -23,16 +23,6 @@ from snslib.losses import adversarial_loss, logit_pairing, sns_loss
 from snslib.training.fixed_pairs import adversarial_images
 
 PAIRS = ("fixed", "epoch", "step")
-DEFENSES = {  # name: as the paper writes it
-    "vanilla": "Vanilla",
-    "nat": "NAT",
-    "eat": "EAT",
-    "pat": "PAT",
-    "alp": "ALP",
-    "sns_sen_cls": r"$\mathrm{SNS}_{sen}^{cls}$",
-    "sns_all_cls": r"$\mathrm{SNS}_{all}^{cls}$",
-    "sns_sen_adv": r"$\mathrm{SNS}_{sen}^{adv}$",
-}
 
 
 class Objective(ABC):

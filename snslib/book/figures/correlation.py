@@ -10,7 +10,7 @@ from matplotlib.ticker import NullFormatter
 from snslib.attacks import ATTACKS
 from snslib.book.figures.style import COLOURS, MARKERS
 from snslib.claims.correlation import Cell
-from snslib.training.objectives import DEFENSES
+from snslib.study.defenses import LABELS
 
 NAMES = {
     **ATTACKS,
@@ -43,7 +43,7 @@ def under_each(means: Mapping[str, Mapping[str, Mapping[str, float]]], ylabel: s
     fig, axes = plt.subplots(rows, 2, figsize=(7.5, 2.1 * rows + 0.6), sharex=True, squeeze=False)
     for ax, (under, by_model) in zip(axes.flat, means.items(), strict=False):
         for defense, values in by_model.items():
-            style = {"color": COLOURS[defense], "marker": MARKERS[defense], "ms": 4, "label": DEFENSES[defense]}
+            style = {"color": COLOURS[defense], "marker": MARKERS[defense], "ms": 4, "label": LABELS[defense]}
             ax.plot(list(values), list(values.values()), **style)
         ax.set(title=told(under), yscale="log")
         ax.yaxis.set_minor_formatter(NullFormatter())  # powers of ten are labels enough
@@ -67,7 +67,7 @@ def lost_accuracy(cells: Sequence[Cell]) -> Figure:
                 MARKERS[model],
                 color=colour,
                 markerfacecolor=colour if attacked else "none",
-                label=f"{DEFENSES[model]}, {'attacks' if attacked else 'corruptions'}",
+                label=f"{LABELS[model]}, {'attacks' if attacked else 'corruptions'}",
             )
     ax.set(**AXES)
     ax.legend()

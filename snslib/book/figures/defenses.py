@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from snslib.book.figures.intervals import error_bars
 from snslib.book.figures.style import COLOURS, MARKERS
+from snslib.study.defenses import LABELS
 from snslib.training.loop import History
-from snslib.training.objectives import DEFENSES
 
 TERMS = {"cls": r"$\mathcal{L}_{cls}$", "adv": r"$\mathcal{L}_{adv}$", "sns": r"$\mathcal{L}_{sns}$"}
 
@@ -52,7 +52,7 @@ def validation_curves(histories: Mapping[str, History]) -> Figure:
         for defense, history in histories.items():
             epochs = [entry["epoch"] for entry in history]
             values = [100 * entry[column] for entry in history]
-            ax.plot(epochs, values, color=COLOURS[defense], marker=MARKERS[defense], label=DEFENSES[defense])
+            ax.plot(epochs, values, color=COLOURS[defense], marker=MARKERS[defense], label=LABELS[defense])
         ax.set(title=title, xlabel="epoch", ylim=(-3, 103))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set_ylabel("validation accuracy, %")
@@ -74,7 +74,7 @@ def accuracy_points(columns: Mapping[str, Mapping[str, float]], n: Mapping[str, 
             style = {"color": COLOURS[defense], "marker": MARKERS[defense], "elinewidth": 2, "label": "accuracy, %"}
             ax.errorbar(100 * share, row, xerr=error_bars([share], n[title]), **style)
         ax.set(title=title, xlabel="accuracy, %", xlim=(-3, 103))
-        ax.set_yticks(range(len(values)), [DEFENSES[defense] for defense in values])
+        ax.set_yticks(range(len(values)), [LABELS[defense] for defense in values])
     axes[0].invert_yaxis()
     plt.close(fig)
     return fig
@@ -97,7 +97,7 @@ def by_layer(
     for label, values in means.items():
         colour, marker = (COLOURS[label], MARKERS[label]) if label in COLOURS else next(spare)
         heights = [values[layer] for layer in layers]
-        ax.plot(layers, heights, color=colour, marker=marker, label=DEFENSES.get(label, label))
+        ax.plot(layers, heights, color=colour, marker=marker, label=LABELS.get(label, label))
     if stabilised:
         places = [layers.index(layer) for layer in stabilised]
         ax.axvspan(min(places) - 0.5, max(places) + 0.5, color="0.92", zorder=0, label="trained by SNS")
@@ -131,7 +131,7 @@ def _sorted_panel(ax: Axes, sigmas: Mapping[str, Sequence[float]], layer: str) -
     for defense, sigma in sigmas.items():
         ranks = np.arange(1, len(sigma) + 1)
         heights = np.sort(sigma)[::-1]
-        ax.plot(ranks, heights, color=COLOURS[defense], marker=MARKERS[defense], ms=3, label=DEFENSES[defense])
+        ax.plot(ranks, heights, color=COLOURS[defense], marker=MARKERS[defense], ms=3, label=LABELS[defense])
     top = max(1, len(next(iter(sigmas.values()))) // 10)
     ax.axvspan(0.5, top + 0.5, color="0.92", zorder=0, label="top 10%")
     ax.set(title=layer, ylim=(0, None))

@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from snslib.book.figures.style import COLOURS, MARKERS
-from snslib.training.objectives import DEFENSES
+from snslib.study.defenses import LABELS
 
 
 def growing_radius(epsilons: Sequence[float], accuracy: Mapping[str, Sequence[float]], eps: float) -> Figure:
@@ -23,7 +23,7 @@ def growing_radius(epsilons: Sequence[float], accuracy: Mapping[str, Sequence[fl
     places = [255 * radius for radius in epsilons]
     for defense, shares in accuracy.items():
         heights = [100 * share for share in shares]
-        ax.plot(places, heights, color=COLOURS[defense], marker=MARKERS[defense], label=DEFENSES[defense])
+        ax.plot(places, heights, color=COLOURS[defense], marker=MARKERS[defense], label=LABELS[defense])
     ax.axvline(255 * eps, color="0.35", linestyle="--", linewidth=1)
     ax.set_xscale("log", base=2)
     ax.set_xticks(places)
@@ -90,7 +90,7 @@ def loss_surfaces(surfaces: Mapping[str, tuple[Sequence[float], Sequence[Sequenc
         ax.contour(places, places, np.array(loss), levels=12, colors="white", linewidths=0.5)
         fig.colorbar(drawn, ax=ax, format="%.3g", shrink=0.8)
         ax.plot(0, 0, "w+", ms=10, mew=2)
-        ax.set(title=DEFENSES[defense], aspect="equal")
+        ax.set(title=LABELS[defense], aspect="equal")
         ax.grid(False)
     fig.supxlabel("along random signs")
     fig.supylabel("along the gradient's signs")

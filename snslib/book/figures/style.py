@@ -1,5 +1,6 @@
 """One style for every figure: readable in grey, by colour-blind readers, and on a dark page."""
 
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -9,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from snslib.book.figures import numbers
-from snslib.training.objectives import DEFENSES
+from snslib.study.defenses import DEFENSES
 
-COLOURS = dict(zip(DEFENSES, sns.color_palette("colorblind"), strict=False))
-MARKERS = dict(zip(DEFENSES, "osPD*X^v", strict=True))
+COLOURS = dict(zip(DEFENSES, cycle(sns.color_palette("colorblind")), strict=False))
+MARKERS = dict(zip(DEFENSES, cycle("osPD*X^vdp<>"), strict=False))
 
 
 def use_style() -> None:

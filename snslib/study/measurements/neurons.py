@@ -1,0 +1,195 @@
+"""The neurons of the vanilla network: targets, regions, suppression (sections 3.2 to 3.4)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from snslib import arguments, attacks
+from snslib.data import Split
+from snslib.evaluation import receptive_fields
+from snslib.evaluation.accuracy import accuracy, predicted
+from snslib.evaluation.neuron_sets import index_errors
+from snslib.hooks import suppress
+from snslib.inference import images_at_once
+from snslib.sensitivity import (
+    CHOICES,
+    choose_neurons,
+    dual_pairs,
+    important_neurons,
+    neuron_activation,
+    neuron_sensitivity,
+    top_neurons,
+)
+from snslib.study.measurements.measured import images_of, measured
+from snslib.study.measurements.sensitivities import sensitivity
+
+if TYPE_CHECKING:
+    from snslib.study.networks import Networks
+
+BETAS = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5]  # Fig. 3a
+BLOCKS = 20  # of the images that are attacked toward a class, for the errors of Fig. 2b
+
+
+def targeted_neurons(networks: Networks, layer: str = "pool5", k: int = 20) -> dict[str, Any]:
+    """Sensitive and important neurons of the vanilla model for each target class (sections 3.2 and 3.3).
+
+    For each class y, targeted PGD moves up to n_pairs training images of other classes toward y. Of more than ten
+    classes, ten are drawn by the seed (B.1).
+
+    Args:
+        layer: the penultimate layer, whose neurons are important or not (Eq. 3-5).
+        k: how many sensitive and important neurons of that layer are compared.
+
+    Result: "sensitive", layer to the top neurons for each class; "penultimate", the k "sensitive" and "important"
+    neurons of ``layer`` for each class, from "all" images and from those that "reached" the class, as Eq. 3
+    demands (empty where none did); "reached", the share of images that did; "n" per class; "targets", the
+    classes; "channels", layer to its number of neurons; "errors", layer to the standard errors of J_avg and J_total
+    over the attacked images, as :func:`snslib.evaluation.neuron_sets.index_errors` has them.
+    """
+    s = networks.settings
+
+    def compute() -> dict[str, Any]:
+        model = networks.model("vanilla")
+        layers = [*networks.conv_layers, "fc"]
+        result: dict[str, Any] = {"sensitive": {name: [] for name in layers}}
+        result["penultimate"] = {which: {"sensitive": [], "important": []} for which in ("reached", "all")}
+        result |= {name: [] for name in ("reached", "n")}
+        by_block: dict[str, list[Tensor]] = {name: [] for name in layers}  # per class (BLOCKS, C)
+        drawn = torch.randperm(networks.data.num_classes, generator=torch.Generator().manual_seed(s.seed))
+        result["targets"] = sorted(drawn[:10].tolist())
+        for target in result["targets"]:
+            networks.progress(f"targeted PGD toward class {target} of {networks.data.num_classes}")
+            train = networks.data.train
+            others = Split(train.images[train.labels != target], train.labels[train.labels != target])
+
+            def toward(model: nn.Module, x: Tensor, y: Tensor, target: int = target) -> Tensor:
+                aim = torch.full_like(y, target)
+                return attacks.pgd(model, x, aim, s.eps, cast(float, s.step_size), s.steps, targeted=True)
+
+            some = others.take(s.n_pairs)
+            pairs: list[tuple[Tensor, Tensor]] = []
+            of_blocks: list[dict[str, Tensor]] = []
+            for start in range(min(BLOCKS, len(some))):
+                part = Split(some.images[start::BLOCKS], some.labels[start::BLOCKS])
+                of_block = list(dual_pairs(model, part, toward))
+                of_blocks.append(neuron_sensitivity(model, of_block, layers))
+                pairs += of_block
+            for name in layers:
+                by_block[name].append(torch.stack([sigma[name] for sigma in of_blocks]))
+            sigma = neuron_sensitivity(model, pairs, [*layers, layer])
+            omega = top_neurons({name: sigma[name] for name in networks.conv_layers}, fraction=s.fraction)
+            omega["fc"] = top_neurons({"fc": sigma["fc"]}, k=networks.data.num_classes)["fc"]
+            for name in layers:
+                result["sensitive"][name].append(omega[name].tolist())
+            x, x_adv = (torch.cat(side) for side in zip(*pairs, strict=True))
+            reached = (predicted(model, x_adv.split(images_at_once(x.device))) == target).to(x.device)
+            for which, (these, these_adv) in {"reached": (x[reached], x_adv[reached]), "all": (x, x_adv)}.items():
+                sets: dict[str, list[int]] = {"sensitive": [], "important": []}
+                if len(these) > 0:
+                    sigma_of_these = neuron_sensitivity(model, [(these, these_adv)], [layer])
+                    sets["sensitive"] = top_neurons(sigma_of_these, k=k)[layer].tolist()
+                    sets["important"] = important_neurons(model, these_adv, target, layer, k, k).tolist()
+                for name, neurons in sets.items():
+                    result["penultimate"][which][name].append(neurons)
+            result["reached"].append(reached.double().mean().item())
+            result["n"].append(len(x_adv))
+            result["channels"] = {name: len(value) for name, value in sigma.items()}
+        shares = dict.fromkeys(networks.conv_layers, s.fraction) | {"fc": 1 / networks.data.num_classes}  # of fc, one
+        result["errors"] = {name: index_errors(by_block[name], share) for name, share in shares.items()}
+        return result
+
+    inputs = {"layer": layer, "k": k, "n_pairs": s.n_pairs, "fraction": s.fraction, "blocks": BLOCKS}
+    return measured(networks, "targeted-neurons", "vanilla", inputs, compute)
+
+
+def regions(networks: Networks, layer: str, n: int | None = None) -> dict[str, Any]:
+    """How much of what neurons of the vanilla model look at stays the same under PGD (Fig. 4-5, 14-17).
+
+    The quarter of the layer's neurons that is most sensitive on these images is held against the least sensitive
+    quarter; neurons that have no region in any image are left out.
+
+    Args:
+        layer: one with maps of several positions, such as pool2.
+        n: on the first n test images; None for all.
+
+    Result: "units" and "overlap", each with "sensitive" and "insensitive": the neurons from the most sensitive
+    down, and for each its mean intersection over union of masks; "comparison", as
+    :class:`snslib.evaluation.receptive_fields.Comparison` has it.
+    """
+    images = networks.test.take(n)
+
+    def compute() -> dict[str, Any]:
+        model = networks.model("vanilla")
+        pairs = list(dual_pairs(model, images, networks.attacks["pgd"]))
+        sigma = neuron_sensitivity(model, pairs, [layer])[layer]
+        output = neuron_activation(model, (x for x, _ in pairs), [layer])[layer]
+        order = sigma.argsort(descending=True)
+        order = order[output[order] > 0].cpu()
+        thresholds = receptive_fields.unit_thresholds(model, images, layer, order)
+        of_all = receptive_fields.mask_overlap(model, pairs, layer, order, thresholds)
+        has_region = ~of_all.isnan().all(0)
+        order, of_all = order[has_region], of_all[:, has_region]
+        quarter = max(2, len(order) // 4)
+        units = {"sensitive": order[:quarter], "insensitive": order[-quarter:]}
+        overlap = {"sensitive": of_all[:, :quarter], "insensitive": of_all[:, -quarter:]}
+        comparison = receptive_fields.compare_overlap(
+            overlap["sensitive"], overlap["insensitive"], seed=networks.settings.seed
+        )
+        means = {name: values.nanmean(0).tolist() for name, values in overlap.items()}
+        return {
+            "units": {name: of_group.tolist() for name, of_group in units.items()},
+            "overlap": means,
+            "comparison": asdict(comparison),
+        }
+
+    return measured(networks, "regions", "vanilla", {"layer": layer, "n": len(images)}, compute)
+
+
+def suppression(networks: Networks, which: str = "sensitive", betas: list[float] = BETAS, n: int | None = None
+) -> dict[str, Any]:
+    """Accuracy of the vanilla model when some neurons' outputs are multiplied by beta (Fig. 3a).
+
+    Args:
+        which: the neurons of every convolutional layer: "sensitive", or as many that are not: the "least" sensitive
+            ones, or "random" ones.
+        betas: the factors, 1 leaves the model as it is.
+        n: on the first n test images; None for all.
+
+    Result: "white_box" (attacks on the suppressed model) and "transferred" (attacks on the model as it was), each
+    "clean" and attack to one accuracy per beta; "betas". Sensitive neurons are tried under all four attacks, the
+    others under PGD.
+
+    Raises:
+        ValueError: another name in ``which``.
+    """
+    arguments.one_of("which", which, CHOICES)
+    s, test = networks.settings, networks.test.take(n)
+    attacked = networks.attacks if which == "sensitive" else {"pgd": networks.attacks["pgd"]}
+
+    def compute() -> dict[str, Any]:
+        model = networks.model("vanilla")
+        sigma = sensitivity(networks, "vanilla", split="train")["result"]["sigma"]
+        of_convs = {name: torch.tensor(sigma[name]) for name in networks.conv_layers}
+        omega = choose_neurons(of_convs, which, s.fraction, s.seed)
+        result: dict[str, Any] = {"betas": betas, "white_box": {}, "transferred": {}}
+        for name, attack in {"clean": None, **attacked}.items():
+            networks.progress(f"suppressing {which} neurons: {name}")
+            white_box, transferred = [], []
+            if attack is None:
+                images = list(images_of(networks, test))
+            else:
+                images = [x_adv for _, x_adv in dual_pairs(model, test, attack)]
+            for beta in betas:
+                with suppress(model, omega, beta):
+                    white_box.append(accuracy(model, test, attack))
+                    transferred.append((predicted(model, images) == test.labels).double().mean().item())
+            result["white_box"][name], result["transferred"][name] = white_box, transferred
+        return result
+
+    inputs = {"n": len(test), "n_pairs": s.n_pairs, "fraction": s.fraction, "betas": betas}
+    what = "suppression" if which == "sensitive" else f"suppression-of-{which}"
+    return measured(networks, what, "vanilla", inputs, compute)
