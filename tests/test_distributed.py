@@ -27,7 +27,8 @@ from snslib.files import load_tensors
 from snslib.sensitivity import dual_pairs, neuron_sensitivity, top_neurons
 from snslib.study import measurements as measure
 from snslib.study import settings
-from snslib.study.networks import Networks, of_all, shared_accuracy
+from snslib.study.measurements.measured import mean_over_processes, shared_accuracy
+from snslib.study.networks import Networks
 from snslib.training import parallel
 from snslib.training.datasets import load_dataset
 from snslib.training.loop import Schedule, train
@@ -102,7 +103,7 @@ def trained(name: str, checkpoint: Path | None = None, progress: Callable[[str],
 
     history = train(model, data, objective, SCHEDULES[name], validate, checkpoint, progress)
     mine = parallel.share(data.test.take(31))
-    sigma = of_all(neuron_sensitivity(model, dual_pairs(model, mine, attack), LAYERS), len(mine))
+    sigma = mean_over_processes(neuron_sensitivity(model, dual_pairs(model, mine, attack), LAYERS), len(mine))
     timeless = [{k: v for k, v in entry.items() if k != "seconds"} for entry in history]
     return {"history": timeless, "model": model.state_dict(), "sigma": sigma}
 

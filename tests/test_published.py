@@ -144,7 +144,7 @@ def test_a_second_run_changes_nothing(results: Path, made: Path) -> None:
 
 def test_rows_attack_each_other_when_all_are_there(results: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert published.records(FOLDER, "transfer-matrix") == {}
-    monkeypatch.setattr(rows, "TABLE", {name: ROWS[name] for name in SOME})
+    monkeypatch.setattr(reproduction, "TABLE", {name: ROWS[name] for name in SOME})
     reproduce(TINY, made / "cache", ["vanilla"], progress=lambda line: None)
     matrix = published.records(FOLDER, "transfer-matrix")["transfer"]["result"]
     assert set(matrix) == set(matrix["vanilla"]) == set(SOME)

@@ -385,7 +385,7 @@ def test_records_of_a_setting_are_made_once_and_drawn(folder: Path) -> None:
     assert {entry["config"]["n"] for entry in (matrix, checks, targeted)} == {5}
     assert measure.pgd_accuracy(networks, "vanilla")["config"]["n"] == len(networks.test) // 10
     made = list(lines)
-    assert Networks(TINY, folder, lines.append).targeted_pgd("vanilla", 5, 1) == targeted
+    assert measure.targeted_pgd(Networks(TINY, folder, lines.append), "vanilla", 5, 1) == targeted
     assert lines == made
     figures.transfer_matrix(matrix["result"], {"vanilla": "Vanilla"}).canvas.draw()
     figures.loss_surfaces({"vanilla": (surface["result"]["offsets"], surface["result"]["loss"])}).canvas.draw()
@@ -400,6 +400,6 @@ def test_the_record_keeps_what_autoattack_warns_of(folder: Path, monkeypatch: py
         return torch.ones(len(split), dtype=torch.bool)
 
     monkeypatch.setattr(robustness, "autoattack", warn)
-    record = Networks(TINY, folder, lambda line: None).autoattack("vanilla", n=4)
+    record = measure.autoattack(Networks(TINY, folder, lambda line: None), "vanilla", n=4)
     assert record["result"] == {"accuracy": 1.0, "warnings": ["points with zero gradient"]}
     assert not logging.getLogger("auto-attack").handlers
