@@ -29,7 +29,7 @@ FIG_3B = {  # what is varied: its value to the row
     "neurons, from conv8": {"2%": "fig3b_top2", "10%": "fig3b_conv8", "30%": "fig3b_top30"},
 }
 HEADLINE = {  # the rows of Table 1, and the SNS loss in online training beside the same without it
-    row: ROWS[row].label for row in (*DEFENSES, "sns_sen_adv_online", "control_adv_online")
+    row: ROWS[row].label for row in (*DEFENSES, "sns_sen_adv_online", "control_adv_online") if row in ROWS
 }
 CHECKS = {"growing": "growing radius", "one_step": "one step", "transfer": "transfer", "noise": "noise"}
 
