@@ -446,7 +446,7 @@ FOLDER_DAMAGE = {
     "cut short": (cut_short, r"cat.0\.png is not a readable image"),
     "16 bits": (
         lambda f: Image.fromarray(np.full((16, 16), 40_000, np.uint16)).save(f / "val" / "cat" / "a.png"),
-        r"a\.png is not a readable image .*I;16",
+        r"a\.png is not a readable image .*its mode is I",
     ),
     "empty class": (empty_class, r"dog holds no images"),
     "class only in train": (lambda f: paint(f / "train" / "cow" / "a.png"), "same classes in train and val.*: cow"),

@@ -37,16 +37,15 @@ twice() { # the same command twice at the same time, setup included
     sh -c "$both" >second.log 2>&1 & local second=$!
     wait $first && wait $second && grep -h "waits" first.log second.log
 }
-users() { # two users, one cache, one group: the second reads and goes on from what the first one made
-    groupadd -f readers && for user in reader1 reader2; do
-        id $user >/dev/null 2>&1 || useradd -m -g readers $user
-    done
-    mkdir -m 2775 "$folder/cache" && chgrp readers "$folder/cache"
-    local user
+users() { # two users, one cache, one group: the second reads what the first one made, and goes on from it
+    local user run
+    groupadd -f readers && mkdir -m 2775 "$folder/cache" && chgrp readers "$folder/cache" || return
+    run="umask 002 && .venv/bin/python book/build.py $small && .venv/bin/pytest $tests"
     for user in reader1 reader2; do
-        copy "$folder/$user" && chown -R $user "$folder/$user" || return
+        id $user >/dev/null 2>&1 || useradd -m -g readers $user
+        copy "$folder/$user" && ln -s "$project/.venv" "$folder/$user/.venv" && chown -R $user "$folder/$user" || return
         (cd "$folder/$user" && setpriv --reuid=$user --regid=readers --clear-groups env HOME=/home/$user \
-            SNSLIB_CACHE="$folder/cache" sh -c "umask 002 && $both") || return
+            SNSLIB_CACHE="$folder/cache" sh -c "$run") || return
     done
     ! find "$folder/cache" -type f ! -perm -g=r | grep .
 }

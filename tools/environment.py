@@ -71,12 +71,15 @@ def install(with_torch: bool) -> None:
     python = VENV / "bin" / "python"
     listed = VENV / "requirements.txt"
     listed.write_text(requirements((ROOT / "requirements.txt").read_text(), with_torch))
-    uv = shutil.which("uv")
-    command = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
-    quiet = ["--quiet", "--no-deps"]
+    pip, uv = [python, "-m", "pip", "install"], shutil.which("uv")
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONWARNINGS": "ignore"}
     for what in (["--require-hashes", "-r", listed], ["--no-build-isolation", "--editable", ROOT]):
-        subprocess.run([*command, *quiet, *what], check=True, env=environment)
+        if uv:
+            command = [uv, "pip", "install", "--python", python, "--quiet", "--no-deps", *what]
+            if subprocess.run(command, check=False, env=environment).returncode == 0:
+                continue
+            print("uv could not install that; trying pip.", flush=True)
+        subprocess.run([*pip, "--quiet", "--no-deps", *what], check=True, env=environment)
 
 
 def main() -> None:
