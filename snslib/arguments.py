@@ -3,6 +3,7 @@
 import ast
 import difflib
 import math
+import sys
 import types
 import typing
 from collections.abc import Collection, Iterable, Sequence
@@ -110,9 +111,14 @@ def parse(name: str, value: Any, wanted: Any) -> Any:
 
 
 def is_plain(name: str, value: Any) -> bool:
-    """Whether a notebook's global variable holds what papermill could have put there: no module, function or object."""
+    """Whether a notebook's global variable holds what papermill could have put there: no module, function or object.
+
+    Nor something of that name that was imported from snslib, such as ATTACKS.
+    """
     of_ipython = name.startswith("_") or name in ("In", "Out")
-    return not of_ipython and isinstance(value, (str, int, float, list, dict, tuple, types.NoneType))
+    modules = [module for key, module in [*sys.modules.items()] if key.partition(".")[0] == "snslib"]
+    imported = any(getattr(module, name, None) is value for module in modules)
+    return not of_ipython and not imported and isinstance(value, (str, int, float, list, dict, tuple, types.NoneType))
 
 
 def near(name: str, known: Collection[str]) -> str:

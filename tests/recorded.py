@@ -6,7 +6,7 @@ import torch
 
 from snslib.attacks import ATTACKS
 from snslib.claims import claims
-from snslib.claims.criteria import Finding
+from snslib.claims.criteria.finding import Finding
 from snslib.files import save_tensors
 from snslib.study import results
 from snslib.training import pretrained

@@ -6,7 +6,7 @@ import pytest
 from recorded import ALEXNET, FOLDER, HALF, finding, put_accuracy, put_sensitivity, put_targeted, verdict
 
 from snslib.claims import claims, paper
-from snslib.claims.criteria import Finding
+from snslib.claims.criteria.finding import Finding
 from snslib.training import pretrained
 
 

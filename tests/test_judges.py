@@ -21,7 +21,7 @@ from recorded import (
 )
 
 from snslib.attacks import ATTACKS
-from snslib.claims.criteria import Finding
+from snslib.claims.criteria.finding import Finding
 from snslib.training import pretrained
 
 

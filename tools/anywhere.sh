@@ -40,12 +40,13 @@ twice() { # the same command twice at the same time, setup included
 users() { # two users, one cache, one group: the second reads what the first one made, and goes on from it
     local user run
     groupadd -f readers && mkdir -m 2775 "$folder/cache" && chgrp readers "$folder/cache" || return
+    copy "$folder/reader1" && copy "$folder/reader2" || return
+    make -C "$folder/reader1" setup PYTHON=/usr/bin/python3 && ln -s ../reader1/.venv "$folder/reader2/.venv" || return
     run="umask 002 && .venv/bin/python book/build.py $small && .venv/bin/pytest $tests"
     for user in reader1 reader2; do
         id $user >/dev/null 2>&1 || useradd -m -g readers $user
-        copy "$folder/$user" && ln -s "$project/.venv" "$folder/$user/.venv" && chown -R $user "$folder/$user" || return
-        (cd "$folder/$user" && setpriv --reuid=$user --regid=readers --clear-groups env HOME=/home/$user \
-            SNSLIB_CACHE="$folder/cache" sh -c "$run") || return
+        chown -R $user "$folder/$user" && (cd "$folder/$user" && setpriv --reuid=$user --regid=readers --clear-groups \
+            env HOME=/home/$user SNSLIB_CACHE="$folder/cache" sh -c "$run") || return
     done
     ! find "$folder/cache" -type f ! -perm -g=r | grep .
 }

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from snslib.claims import criteria, paper
-from snslib.claims.criteria import Finding
+from snslib.claims import paper
+from snslib.claims.criteria import neurons, sensitivity, tables
+from snslib.claims.criteria.finding import Finding
 from snslib.claims.records import Evidence, NotRunError
 from snslib.claims.statistics import Share
 from snslib.study import results
@@ -49,11 +50,11 @@ class Claim:
 
 
 TABLES: dict[int, tuple[Callable[..., Finding], tuple[str, ...]]] = {  # claim: its judge and the rows that it needs
-    10: (partial(criteria.beats, "sns_sen_cls", "nat", "eat"), ("sns_sen_cls", "nat", "eat")),
-    11: (partial(criteria.beats, "sns_sen_cls", "sns_all_cls"), ("sns_sen_cls", "sns_all_cls")),
-    12: (criteria.best_of_all, ("sns_sen_adv", "pat", "alp")),
-    13: (criteria.weaker_pairing, ("alp", "pat")),
-    16: (criteria.same_order, ("sns_sen_adv", "sns_sen_cls", "nat", "eat", "pat")),
+    10: (partial(tables.beats, "sns_sen_cls", "nat", "eat"), ("sns_sen_cls", "nat", "eat")),
+    11: (partial(tables.beats, "sns_sen_cls", "sns_all_cls"), ("sns_sen_cls", "sns_all_cls")),
+    12: (tables.beats_pat_and_alp, ("sns_sen_adv", "pat", "alp")),
+    13: (tables.alp_below_pat, ("alp", "pat")),
+    16: (tables.same_order, ("sns_sen_adv", "sns_sen_cls", "nat", "eat", "pat")),
 }
 
 
@@ -82,7 +83,7 @@ CLAIMS = (
         "Mean Jaccard index over the target classes, of images that reached the target. Reproduced: at least 0.5, "
         "that is two thirds of each set are shared. Partly: at least twice chance, and above chance for every class.",
         lambda: '"very high" (no numbers)',
-        criteria.overlap,
+        neurons.overlap,
     ),
     Claim(
         2,
@@ -91,8 +92,8 @@ CLAIMS = (
         _03,
         "Mean $J_{avg}$ of the lowest and of the highest third of the convolutional layers. Reproduced: at least 0.5 "
         "below, and at most half of that above. Partly: lower above by more than 0.1.",
-        criteria.shared_printed,
-        criteria.shared_ours,
+        neurons.shared_printed,
+        neurons.shared_ours,
         also=("alexnet",),
     ),
     Claim(
@@ -101,8 +102,8 @@ CLAIMS = (
         "3.3, Table 4",
         _03,
         "Reproduced: for every target. Partly: for more than half.",
-        criteria.first_of_fc_printed,
-        criteria.first_of_fc_ours,
+        neurons.first_of_fc_printed,
+        neurons.first_of_fc_ours,
     ),
     Claim(
         4,
@@ -115,7 +116,7 @@ CLAIMS = (
         "all. Partly: lower, with p < 0.05. Whether new regions are background is not asked. "
         "Stated after a look at 500 of the images.",
         lambda: "pictures",
-        criteria.regions,
+        neurons.regions,
         also=("alexnet",),
     ),
     Claim(
@@ -128,7 +129,7 @@ CLAIMS = (
         "is less than half. Partly: such a peak for one attack at least. The paper does not say which model is "
         "attacked; of white box and transferred, the one with more peaks counts.",
         lambda: "best near β = 0.85, collapse at about 0.7",
-        criteria.suppression,
+        neurons.suppression,
     ),
     Claim(
         6,
@@ -139,7 +140,7 @@ CLAIMS = (
         "which vanilla is not 0) and the top 10% drop more than the others on average. Reproduced: every "
         "convolutional layer fits. Partly: more than half do.",
         lambda: '"almost all neurons in all layers" (curves)',
-        criteria.calmer,
+        sensitivity.lower_in_pat,
         also=("alexnet",),
     ),
     Claim(
@@ -150,7 +151,7 @@ CLAIMS = (
         "Mean sensitivity of each model's own top 10%. Reproduced: lower in PAT in every layer under all four "
         "attacks. Partly: in more than half of layers and attacks, or in all but with attacks not run.",
         lambda: "every layer (curves)",
-        criteria.calmer_top,
+        sensitivity.lower_in_pat_top,
         also=("alexnet", "resnet18"),
     ),
     Claim(
@@ -163,7 +164,7 @@ CLAIMS = (
         "layers. Partly: in one at least.",
         lambda: "most layers (curves); but PAT's printed accuracy in fog is the higher one, 55.64% against 33.64%, "
         "which does not fit the text's conclusion that sensitivity indicates robustness",
-        criteria.fog,
+        sensitivity.fog,
     ),
     Claim(
         9,
@@ -173,7 +174,7 @@ CLAIMS = (
         "Rows trained by Eq. 10 from conv8 on against those from conv1, conv4, conv11 and fc on. "
         + _ALWAYS.format(n="16"),
         lambda: "best from conv8 on under every attack (curves)",
-        criteria.best_layers,
+        tables.best_layers,
     ),
     Claim(
         10,
@@ -182,7 +183,7 @@ CLAIMS = (
         _06,
         _ALWAYS.format(n="eight"),
         lambda: of_paper(10).ours,
-        criteria.from_table(*TABLES[10]),
+        tables.from_table(*TABLES[10]),
     ),
     Claim(
         11,
@@ -191,7 +192,7 @@ CLAIMS = (
         _06,
         _ALWAYS.format(n="four"),
         lambda: of_paper(11).ours,
-        criteria.from_table(*TABLES[11]),
+        tables.from_table(*TABLES[11]),
     ),
     Claim(
         12,
@@ -201,7 +202,7 @@ CLAIMS = (
         _ALWAYS.format(n="eight") + " Without a clean accuracy above both by more than the interval it is partly at "
         "most. The row that follows Algorithm 1 decides; the online one and the stronger attack are told beside it.",
         lambda: of_paper(12).ours,
-        criteria.from_table(*TABLES[12], online=True),
+        tables.from_table(*TABLES[12], online=True),
     ),
     Claim(
         13,
@@ -211,7 +212,7 @@ CLAIMS = (
         "Reproduced: ALP is behind PAT under more attacks than ahead. Partly: under as many, one at least. A gap "
         "within the 95% interval counts neither way.",
         lambda: of_paper(13).ours,
-        criteria.from_table(*TABLES[13]),
+        tables.from_table(*TABLES[13]),
     ),
     Claim(
         14,
@@ -222,7 +223,7 @@ CLAIMS = (
         "Partly: in more than half. The ratio to the clean output is told beside it: a layer that puts out less "
         "varies less.",
         lambda: "all six layers (curves)",
-        criteria.below_pat,
+        sensitivity.below_pat,
     ),
     Claim(
         15,
@@ -233,7 +234,7 @@ CLAIMS = (
         "PAT under PGD by more than the 95% interval. Partly: fewer epochs and less time for SNS alone. Epochs are "
         "settings of ours; making x' once is not counted.",
         lambda: '"much fewer epochs" (no numbers)',
-        criteria.cheaper,
+        tables.cheaper,
     ),
     Claim(
         16,
@@ -243,7 +244,7 @@ CLAIMS = (
         "$\\mathrm{SNS}_{sen}^{adv}$ against NAT, EAT and PAT, and $\\mathrm{SNS}_{sen}^{cls}$ against NAT and EAT, "
         "under every attack, each as in claim 10. Reproduced: both. Partly: the first, in full or partly.",
         lambda: of_paper(16).ours,
-        criteria.from_table(*TABLES[16]),
+        tables.from_table(*TABLES[16]),
         alexnet=True,
     ),
 )
