@@ -24,6 +24,9 @@ path() { # spaces and umlauts
     copy "$folder/my copy (für Bücher)" && cd "$folder/my copy (für Bücher)" && sh -c "$both"
 }
 language() { copy "$folder/c" && cd "$folder/c" && LANG=C LC_ALL=C sh -c "$both"; }
+avx2() { # a processor without AVX-512, where small convolutions take another path
+    copy "$folder/avx2" && cd "$folder/avx2" && ONEDNN_MAX_CPU_ISA=AVX2 sh -c "$both"
+}
 nonpm() { copy "$folder/nonpm" && cd "$folder/nonpm" && PATH=$(without npm npx node) sh -c "$both"; }
 archive() {
     mkdir "$folder/archive" && git -C "$project" archive HEAD | tar x -C "$folder/archive" && cd "$folder/archive" && sh -c "$both"
@@ -52,7 +55,7 @@ users() { # two users, one cache, one group: the second reads what the first one
 }
 
 failed=0
-for case in ${*:-path language nonpm archive readonly twice users}; do
+for case in ${*:-path language avx2 nonpm archive readonly twice users}; do
     SECONDS=0
     if (set -e; "$case") >"$folder/$case.log" 2>&1 </dev/null; then outcome=passed; else outcome=FAILED failed=1; fi
     echo "$case: $outcome in $SECONDS s"
