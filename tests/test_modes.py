@@ -226,8 +226,8 @@ ONE_STEP = """
 import json, torch
 from torch import nn
 from snslib.data import Dataset, Split
-from snslib.objectives import Vanilla
-from snslib.training import Schedule, train
+from snslib.training.objectives import Vanilla
+from snslib.training.loop import Schedule, train
 
 split = Split(torch.randint(256, (64, 3, 32, 32), dtype=torch.uint8), torch.arange(64) % 3)
 data = Dataset("random", ("a", "b", "c"), split, split.take(0), split.take(0), 1, True, "drawn", None)
