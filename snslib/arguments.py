@@ -117,7 +117,7 @@ def is_plain(name: str, value: Any) -> bool:
     """
     of_ipython = name.startswith("_") or name in ("In", "Out")
     modules = [module for key, module in [*sys.modules.items()] if key.partition(".")[0] == "snslib"]
-    imported = any(getattr(module, name, None) is value for module in modules)
+    imported = any(name in vars(module) and vars(module)[name] is value for module in modules)
     return not of_ipython and not imported and isinstance(value, (str, int, float, list, dict, tuple, types.NoneType))
 
 
