@@ -6,13 +6,20 @@ BIN := $(VENV)/bin
 # several times as long when other programs want the cores too.
 export GOMP_SPINCOUNT ?= 10000
 
+# What somebody has set for IPython, Jupyter and Matplotlib stays out, and nothing is written to a home.
+export IPYTHONDIR := $(CURDIR)/.cache/ipython
+export JUPYTER_CONFIG_DIR := $(CURDIR)/.cache/jupyter
+export JUPYTER_DATA_DIR := $(CURDIR)/.cache/jupyter
+export JUPYTER_RUNTIME_DIR := $(CURDIR)/.cache/jupyter/runtime
+export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
+
 .PHONY: help setup lock book sweep test matrix reproduce lint bench clean
 
 help:
 	@echo "make book     run the notebooks and build the book; make book PROFILE=cifar10 SEED=1 sets their parameters"
 	@echo "make book STUDENT=1   the same without the solutions of the exercises"
 	@echo "make sweep NOTEBOOK=04_sns_training GRID='lam=1,5 fraction=0.05,0.1' WITH='seed=1'   every combination, in parallel"
-	@echo "make test     run the tests"
+	@echo "make test     run the tests; make test TESTS=tests/test_attacks.py some of them"
 	@echo "make matrix   the same on every Python that is here and on the oldest versions of all packages"
 	@echo "make reproduce PROFILE=cifar10-small   train and measure all rows of Table 1 or 2; more: ROWS=pat,alp HOURS=2"
 	@echo "make lock     renew requirements.txt, which says which packages are installed"
@@ -46,7 +53,7 @@ reproduce: setup
 		--$(call lower,$(firstword $(subst =, ,$(v)))) $(lastword $(subst =, ,$(v))))
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest $(TESTS)
 
 matrix: setup
 	$(BIN)/python tools/matrix.py $(ONLY)

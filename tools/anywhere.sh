@@ -8,7 +8,7 @@ folder=$(mktemp -d /tmp/anywhere.XXXX)
 chmod 755 "$folder"
 small="WIDTH=0.0625 STEPS=1 VANILLA_EPOCHS=1 PAT_EPOCHS=1 SOURCE_EPOCHS=1 EPOCHS=1 N_PAIRS=40 N_TEST=20 BATCH_SIZE=128"
 tests="tests/test_book_build.py tests/test_cache.py tests/test_data.py"
-both="make book $small && .venv/bin/pytest $tests"
+both="make book $small && make test TESTS='$tests'"
 
 copy() { git clone --quiet "$project" "$1"; }
 without() { # a folder with links to all programs but those that are named
@@ -41,15 +41,14 @@ twice() { # the same command twice at the same time, setup included
     wait $first && wait $second && grep -h "waits" first.log second.log
 }
 users() { # two users, one cache, one group: the second reads what the first one made, and goes on from it
-    local user run
+    local user
     groupadd -f readers && mkdir -m 2775 "$folder/cache" && chgrp readers "$folder/cache" || return
     copy "$folder/reader1" && copy "$folder/reader2" || return
     make -C "$folder/reader1" setup PYTHON=/usr/bin/python3 && ln -s ../reader1/.venv "$folder/reader2/.venv" || return
-    run="umask 002 && .venv/bin/python book/build.py $small && .venv/bin/pytest $tests"
     for user in reader1 reader2; do
         id $user >/dev/null 2>&1 || useradd -m -g readers $user
         chown -R $user "$folder/$user" && (cd "$folder/$user" && setpriv --reuid=$user --regid=readers --clear-groups \
-            env HOME=/home/$user SNSLIB_CACHE="$folder/cache" sh -c "$run") || return
+            env HOME=/home/$user SNSLIB_CACHE="$folder/cache" sh -c "umask 002 && $both") || return
     done
     ! find "$folder/cache" -type f ! -perm -g=r | grep .
 }

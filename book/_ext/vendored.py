@@ -75,6 +75,7 @@ def fetch(package: Package, cache: Path) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             command = [npm, "pack", f"{package.name}@{package.version}", "--ignore-scripts", "--fetch-retries=0"]
+            command += ["--cache", folder]  # npm's own is in the user's home, which may not be there to write to
             try:
                 subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=120)
             except subprocess.CalledProcessError as error:
