@@ -1,4 +1,4 @@
-"""Scripts of the book, which are no part of the package, as modules to test."""
+"""Scripts that are no part of the package, as modules to test."""
 
 import importlib.util
 from pathlib import Path
@@ -8,7 +8,7 @@ BOOK = Path(__file__).parent.parent / "book"
 
 
 def load(path: str) -> ModuleType:
-    """The module of a file below ``book/``, such as "_ext/vendored.py"."""
+    """The module of a file by its path from ``book/``, such as "_ext/vendored.py" or "../tools/matrix.py"."""
     specification = importlib.util.spec_from_file_location(Path(path).stem, BOOK / path)
     assert specification is not None
     assert specification.loader is not None
