@@ -60,11 +60,11 @@ matrix: setup
 
 lint: setup
 	$(BIN)/ruff check
-	$(BIN)/codespell *.md .github book/*.md book/exercises book/_ext book/*.py notebooks snslib tests benchmarks
+	$(BIN)/codespell *.md .github book/*.md book/exercises book/_ext book/*.py notebooks snslib tests benchmarks tools
 	$(BIN)/mypy
-	$(BIN)/mypy book/execute.py book/_ext/*.py
-	cd book && ../$(BIN)/mypy --config-file ../pyproject.toml sweep.py
-	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml run.py
+	$(BIN)/mypy book/execute.py book/_ext/*.py tools/*.py
+	cd book && ../$(BIN)/mypy --config-file ../pyproject.toml build.py sweep.py
+	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml run.py convolutions.py
 
 # The libraries that speed is compared with go beside the environment, since they pin what it has in other versions.
 $(VENV)/peers: benchmarks/peers.txt $(VENV)/.ready

@@ -33,7 +33,7 @@ def alone(lock: Path) -> Iterator[None]:
 def main() -> None:
     with alone(execute.ROOT / ".cache" / "book.lock"):
         execute.main()
-        program = Path(sys.executable).with_name("jupyter-book")
+        program = str(Path(sys.executable).with_name("jupyter-book"))
         build = [program, "build", "book/", "--config", "_config.yml", "--path-output", "book"]
         done = subprocess.run([*build, "-W", "--keep-going", "-n", "--all"], cwd=execute.ROOT, check=False)
     if done.returncode:

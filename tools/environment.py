@@ -68,12 +68,11 @@ def alone() -> Iterator[None]:
 
 def install(with_torch: bool) -> None:
     """Install what requirements.txt lists, then snslib itself, in place."""
-    python = VENV / "bin" / "python"
-    listed = VENV / "requirements.txt"
-    listed.write_text(requirements((ROOT / "requirements.txt").read_text(), with_torch))
+    python, listed = str(VENV / "bin" / "python"), str(VENV / "requirements.txt")
+    Path(listed).write_text(requirements((ROOT / "requirements.txt").read_text(), with_torch))
     pip, uv = [python, "-m", "pip", "install"], shutil.which("uv")
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONWARNINGS": "ignore"}
-    for what in (["--require-hashes", "-r", listed], ["--no-build-isolation", "--editable", ROOT]):
+    for what in (["--require-hashes", "-r", listed], ["--no-build-isolation", "--editable", str(ROOT)]):
         if uv:
             command = [uv, "pip", "install", "--python", python, "--quiet", "--no-deps", *what]
             if subprocess.run(command, check=False, env=environment).returncode == 0:
@@ -93,16 +92,16 @@ def main() -> None:
         check_machine(with_torch)
         try:
             if not (VENV / "bin" / "python").exists():
-                subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+                subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
             if with_torch:
                 OURS.touch()
             else:
                 print(f"PyTorch {version_of('torch')} is there already, and stays.", flush=True)
             install(with_torch)
-            imported = [VENV / "bin" / "python", "-c", "import torch, torchvision, snslib"]
+            imported = [str(VENV / "bin" / "python"), "-c", "import torch, torchvision, snslib"]
             subprocess.run(imported, check=True, cwd=VENV)
         except subprocess.CalledProcessError as error:
-            sys.exit(f"error: .venv is not complete; '{' '.join(map(str, error.cmd))}' ended with {error.returncode}")
+            sys.exit(f"error: .venv is not complete; '{' '.join(error.cmd)}' ended with {error.returncode}")
         READY.touch()
 
 

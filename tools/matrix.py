@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".matrix"
 NAMES = ("3.11-locked", "3.11-lowest", "3.12-locked", "3.13-locked", "3.14-locked")
-UV = Path(sys.executable).with_name("uv")
+UV = str(Path(sys.executable).with_name("uv"))
 INSTALLED = {
     "locked": [
         ["--require-hashes", "--no-deps", "-r", "requirements.txt"],
@@ -40,13 +40,13 @@ def passes(name: str, python: str, pytest_arguments: list[str]) -> bool:
     environment = FOLDER / name
     with open(FOLDER / f"{name}.log", "w") as log:
 
-        def run(*command: str | Path) -> bool:
+        def run(*command: str) -> bool:
             return subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False).returncode == 0
 
-        made = run(UV, "venv", "--clear", "--python", python, environment)
-        install = (UV, "pip", "install", "--python", environment / "bin" / "python")
+        made = run(UV, "venv", "--clear", "--python", python, str(environment))
+        install = (UV, "pip", "install", "--python", str(environment / "bin" / "python"))
         installed = made and all(run(*install, *what) for what in INSTALLED[name.partition("-")[2]])
-        return installed and run(environment / "bin" / "pytest", *pytest_arguments)
+        return installed and run(str(environment / "bin" / "pytest"), *pytest_arguments)
 
 
 def main() -> None:
