@@ -116,9 +116,10 @@ def is_plain(name: str, value: Any) -> bool:
     Nor something of that name that was imported from snslib, such as ATTACKS.
     """
     of_ipython = name.startswith("_") or name in ("In", "Out")
+    if of_ipython or not isinstance(value, (str, int, float, list, dict, tuple, types.NoneType)):
+        return False
     modules = [module for key, module in [*sys.modules.items()] if key.partition(".")[0] == "snslib"]
-    imported = any(name in vars(module) and vars(module)[name] is value for module in modules)
-    return not of_ipython and not imported and isinstance(value, (str, int, float, list, dict, tuple, types.NoneType))
+    return not any(name in vars(module) and vars(module)[name] is value for module in modules)
 
 
 def near(name: str, known: Collection[str]) -> str:

@@ -101,11 +101,12 @@ def arranged(model: nn.Module, x: Tensor) -> Tensor:
     That is channels_last, but for float32 where a convolution reads 512 channels or more, and for float32 on a GPU.
     ``benchmarks/passes.py`` measured it. For a model that :func:`must_be_contiguous` images are that, too.
     """
-    widest = max((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), default=None)
-    if x.ndim != 4 or widest is None:
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    if x.ndim != 4 or not convolutions:
         return x
-    if must_be_contiguous(model):
+    if any(map(_miscomputed, convolutions)):
         return x.contiguous()
+    widest = max(conv.in_channels for conv in convolutions)
     channels_last = torch.is_autocast_enabled(x.device.type) or (x.device.type == "cpu" and widest < 512)
     return x.contiguous(memory_format=torch.channels_last) if channels_last else x
 
@@ -119,13 +120,11 @@ def must_be_contiguous(model: nn.Module) -> bool:
     is one for all processors, so that results do not depend on it. It can go once ``benchmarks/convolutions.py`` finds
     nothing wrong in the oldest PyTorch that pyproject.toml allows.
     """
-    return any(
-        isinstance(module, nn.Conv2d)
-        and module.kernel_size == (1, 1)
-        and module.stride != (1, 1)
-        and module.in_channels < 16
-        for module in model.modules()
-    )
+    return any(_miscomputed(module) for module in model.modules() if isinstance(module, nn.Conv2d))
+
+
+def _miscomputed(conv: nn.Conv2d) -> bool:
+    return conv.kernel_size == (1, 1) and conv.stride != (1, 1) and conv.in_channels < 16
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

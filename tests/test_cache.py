@@ -54,6 +54,12 @@ def test_a_failed_measurement_leaves_nothing(tmp_path: Path) -> None:
     assert [p for p in tmp_path.rglob("*") if p.suffix == ".json"] == []
 
 
+def forget() -> None:
+    """What was read of snslib's code."""
+    records.code.cache_clear()
+    records._parsed.cache_clear()
+
+
 def test_the_key_of_code_sees_code_and_not_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "PACKAGE", tmp_path)
     keys = []
@@ -61,9 +67,9 @@ def test_the_key_of_code_sees_code_and_not_comments(tmp_path: Path, monkeypatch:
     commented = "def f():  # why\n    'Doc.'\n    return 1\n"
     for source in (plain, commented, changed):
         (tmp_path / "m.py").write_text(source)
-        records.code.cache_clear()
+        forget()
         keys.append(records.code("m"))
-    records.code.cache_clear()
+    forget()
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -79,9 +85,9 @@ def test_the_key_of_code_sees_what_is_imported(way: str, tmp_path: Path, monkeyp
     for source in ("f = 1", "f = 2"):
         for folder in (tmp_path, tmp_path / "room"):
             (folder / "n.py").write_text(source)
-        records.code.cache_clear()
+        forget()
         keys.append(records.code("m"))
-    records.code.cache_clear()
+    forget()
     assert (keys[0] != keys[1]) == ("snslib" in way)
 
 

@@ -1,4 +1,4 @@
-"""Tables and findings from the rows in ``results/``: is their robustness real, and what did SNS do to their neurons?"""
+"""What is found in the rows in ``results/``: is their robustness real, and what did SNS do to their neurons?"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Tables and sentences of the book, made from records: what a number is and what it was computed from."""
+"""Sentences of the book, made from records: what a number is and what it was computed from."""
 
 from collections.abc import Mapping
 from typing import Any

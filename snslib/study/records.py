@@ -36,19 +36,26 @@ def code(*modules: str) -> str:
     Args:
         modules: dotted names below snslib, such as "training.loop".
     """
-    return key({name: ast.dump(_without_docstrings(tree)) for name, tree in modules_of(*modules).items()})
+    return key(modules_of(*modules))
 
 
-def modules_of(*modules: str) -> dict[str, ast.Module]:
-    """Modules of snslib and all that they import of it, by their dotted names below snslib."""
-    found: dict[str, ast.Module] = {}
+def modules_of(*modules: str) -> dict[str, str]:
+    """Modules of snslib and all that they import of it: dotted names below snslib to their code."""
+    found: dict[str, str] = {}
     open_ends = list(modules)
     while open_ends:
         module = open_ends.pop()
         if module not in found:
-            found[module] = ast.parse(_source(module).read_text(encoding="utf-8"))
-            open_ends += _imported(found[module])
+            found[module], imported = _parsed(module)
+            open_ends += imported
     return found
+
+
+@cache  # most modules are imported by several others
+def _parsed(module: str) -> tuple[str, list[str]]:
+    """The code of a module without comments and docstrings, and the modules that it imports."""
+    tree = ast.parse(_source(module).read_text(encoding="utf-8"))
+    return ast.dump(_without_docstrings(tree)), list(_imported(tree))
 
 
 def _source(module: str) -> Path:

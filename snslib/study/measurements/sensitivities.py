@@ -35,7 +35,7 @@ def sensitivity(networks: Networks, defense: str, attack: str = "pgd", split: st
 
     Result: "sigma", layer to one number per neuron, and "activation", the same for the L1 norm of the output.
     """
-    moved = moved_by(networks, attack)
+    moved = _moved_by(networks, attack)
     images = networks.test if split == "test" else networks.data.train.take(networks.settings.n_pairs)
     layers = [*networks.conv_layers, "fc"]
 
@@ -51,7 +51,7 @@ def sensitivity(networks: Networks, defense: str, attack: str = "pgd", split: st
     return measured(networks, "sensitivity", defense, {"under": attack, "split": split, "n": len(images)}, compute)
 
 
-def moved_by(networks: Networks, name: str) -> Attack:
+def _moved_by(networks: Networks, name: str) -> Attack:
     corruption, _, severity = name.partition("-")
     if corruption in CORRUPTIONS and severity in ("1", "2", "3", "4", "5"):
         return as_attack(corruption, int(severity), networks.settings.seed)
