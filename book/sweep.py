@@ -63,7 +63,7 @@ def accuracies(points: list[dict[str, Any]]) -> list[dict[str, float]]:
     for point in points:
         fields = {name: value for name, value in point.items() if name != "defense"}
         networks = Networks(settings.from_parameters(fields))
-        found.append(measure.accuracy(networks, point.get("defense", "sns_sen_adv"))["result"])
+        found.append(measure.accuracy(networks, point.get("defense", "sns_sen_adv")).result)
     return found
 
 

@@ -23,6 +23,7 @@ from snslib.study import records, settings
 from snslib.study import reproduce as reproduction
 from snslib.study.defenses import DEFENSES
 from snslib.study.networks import Networks
+from snslib.study.records import Record
 from snslib.study.rows import ROWS, folder_of
 from snslib.study.settings import Settings
 from snslib.training import parallel, pretrained
@@ -61,14 +62,14 @@ def train(networks: Networks, options: dict[str, Any]) -> list[str]:
 def evaluate(networks: Networks, options: dict[str, Any]) -> list[str]:
     """Accuracy in percent, clean and under the four attacks, and where the record is."""
     record = measure.accuracy(networks, options["defense"])
-    table = [f"{name:<8} {100 * share:6.2f} %" for name, share in record["result"].items()]
+    table = [f"{name:<8} {100 * share:6.2f} %" for name, share in record.result.items()]
     return [*table, _path(networks, record)]
 
 
 def sensitivity(networks: Networks, options: dict[str, Any]) -> list[str]:
     """Per layer the mean sensitivity and the sensitive neurons, the most sensitive first, and where the record is."""
     record = measure.sensitivity(networks, options["defense"], options["attack"], options["split"])
-    sigma = {layer: torch.tensor(values) for layer, values in record["result"]["sigma"].items()}
+    sigma = {layer: torch.tensor(values) for layer, values in record.result["sigma"].items()}
     omega = top_neurons(sigma, fraction=networks.settings.fraction)
     width = max(map(len, sigma))
     lines = [f"{'layer':<{width}}     mean  sensitive neurons"]
@@ -161,8 +162,8 @@ def _profile(arguments: list[str]) -> Settings:
     return settings.PROFILES.get(asked.profile or asked.dataset, settings.PROFILES["digits"])
 
 
-def _path(networks: Networks, record: dict[str, Any]) -> str:
-    return str(records.record_path(networks.folder, record["what"], record["config"]))
+def _path(networks: Networks, record: Record) -> str:
+    return str(records.record_path(networks.folder, record.what, record.config))
 
 
 def _progress(line: str) -> None:

@@ -173,9 +173,7 @@ def _mean_over_images(
     return {name: means[name] for name in names if name in means}
 
 
-def top_neurons(
-    sigma: Mapping[str, Tensor], fraction: float | None = None, k: int | None = None
-) -> dict[str, Tensor]:
+def top_neurons(sigma: Mapping[str, Tensor], fraction: float | None = None, k: int | None = None) -> dict[str, Tensor]:
     """The most sensitive neurons of each layer, Omega_l = top-k(F_l, sigma) (Eq. 2).
 
     Args:

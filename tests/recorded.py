@@ -9,6 +9,7 @@ from snslib.claims import claims
 from snslib.claims.criteria.finding import Finding
 from snslib.files import save_tensors
 from snslib.study import results
+from snslib.study.records import Record
 from snslib.training import pretrained
 
 FOLDER, ALEXNET = "cifar10/vgg16-w1", "tiny-imagenet/alexnet-w1"
@@ -18,13 +19,16 @@ HALF = dict.fromkeys(COLUMNS, 50.0)
 LAYERS = ["conv8", "conv9", "conv10"]
 PAIRS = [[0], [0]]
 ANY = {"conv1": PAIRS, "fc": PAIRS}  # neurons by layer where a test is about others
-ABOUT: dict[str, Any] = {"device": "cpu", "commit": "abc", "data": {"name": "cifar10", "origin": "official archive"}}
+ABOUT: dict[str, Any] = {
+    "data": {"name": "cifar10", "origin": "official archive"},
+    "provenance": {"device": "cpu", "commit": "abc"},
+}
 TRAINED = {"model": "vgg16", "width": 1.0, "sns": {"layers": LAYERS}}
 
 
 def put(row: str, what: str, result: Any, folder: str = FOLDER, seed: int = 0, **config: Any) -> None:
     name = row if seed == 0 else f"{row}-seed{seed}"
-    entry = {"what": what, "config": {"trained": TRAINED, **config}, "result": result, "seed": seed, **ABOUT}
+    entry = Record(what, result, {"trained": TRAINED, **config}, seed, **ABOUT)
     results.publish_record(pretrained.RESULTS / folder / f"{name}.json", name, entry)
 
 

@@ -10,7 +10,7 @@ from snslib import files
 from snslib.study import networks, records
 
 
-def make(folder: Path, inputs: dict[str, Any], calls: list[int], result: Any = 1.5) -> dict[str, Any]:
+def make(folder: Path, inputs: dict[str, Any], calls: list[int], result: Any = 1.5) -> records.Record:
     def compute() -> Any:
         calls.append(1)
         return result
@@ -23,9 +23,10 @@ def test_a_record_is_computed_once_and_holds_its_provenance(tmp_path: Path) -> N
     first = make(tmp_path, {"a": 1, "b": [2]}, calls)
     assert make(tmp_path, {"b": [2], "a": 1}, calls) == first
     assert len(calls) == 1
-    assert first["result"] == 1.5
-    assert first["config"] == {"a": 1, "b": [2]}
-    assert {"what", "seed", "seconds", "device", "versions", "commit", "date"} <= set(first)
+    assert first.result == 1.5
+    assert first.config == {"a": 1, "b": [2]}
+    assert {"seconds", "device", "versions", "commit", "date"} <= set(first.provenance)
+    assert (first.what, first.seed) == ("accuracy", 7)
 
 
 def test_another_input_is_another_record(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_evaluate_prints_the_table_and_the_record(
     folder: Path, networks: Networks, capsys: pytest.CaptureFixture[str]
 ) -> None:
     *table, path = run("evaluate --defense vanilla", folder, capsys)[0]
-    shares = measure.accuracy(networks, "vanilla")["result"]
+    shares = measure.accuracy(networks, "vanilla").result
     assert [line.split() for line in table] == [[name, f"{100 * share:.2f}", "%"] for name, share in shares.items()]
     assert list(shares) == ["clean", *ATTACKS]
     assert Path(path).is_file()
@@ -67,7 +67,7 @@ def test_sensitivity_prints_layers_and_neurons(
     command = "sensitivity --defense vanilla --attack fgsm --split train --fraction 0.5"
     header, *lines, path = run(command, folder, capsys)[0]
     assert header.split() == ["layer", "mean", "sensitive", "neurons"]
-    sigma = measure.sensitivity(networks, "vanilla", "fgsm", "train")["result"]["sigma"]
+    sigma = measure.sensitivity(networks, "vanilla", "fgsm", "train").result["sigma"]
     assert [line.split()[0] for line in lines] == list(sigma)
     for line, values in zip(lines, sigma.values(), strict=True):
         _, mean, *neurons = line.split()

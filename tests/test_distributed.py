@@ -289,13 +289,13 @@ def test_records_are_those_of_one_process(out: Path, two: list[dict[str, Any]], 
     for results in two:
         accuracy, sensitivity = results["records"]
         assert (accuracy["processes"], one[0]["processes"]) == (2, 1)
-        assert accuracy["config"] == one[0]["config"]
-        assert accuracy["result"] == pytest.approx(one[0]["result"], abs=1 / 31 + 1e-9)  # one image on the edge
-        assert accuracy["result"]["clean"] == one[0]["result"]["clean"]
+        assert accuracy.config == one[0].config
+        assert accuracy.result == pytest.approx(one[0].result, abs=1 / 31 + 1e-9)  # one image on the edge
+        assert accuracy.result["clean"] == one[0].result["clean"]
         for what in ("sigma", "activation"):
-            for layer, expected in one[1]["result"][what].items():
-                assert sensitivity["result"][what][layer] == pytest.approx(expected, rel=1e-5, abs=1e-7)
-        sigmas = (record["result"]["sigma"] for record in (sensitivity, one[1]))
+            for layer, expected in one[1].result[what].items():
+                assert sensitivity.result[what][layer] == pytest.approx(expected, rel=1e-5, abs=1e-7)
+        sigmas = (record.result["sigma"] for record in (sensitivity, one[1]))
         first, second = ({k: torch.tensor(v) for k, v in sigma.items()} for sigma in sigmas)
         neurons = [top_neurons(sigma, fraction=0.1) for sigma in (first, second)]
         assert all(torch.equal(neurons[0][layer], neurons[1][layer]) for layer in neurons[0])

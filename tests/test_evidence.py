@@ -20,7 +20,7 @@ def test_the_seeds_of_a_row_come_together_and_other_rows_stay_out() -> None:
     put_accuracy("sns_sen_adv_online", HALF)
     evidence = Evidence(FOLDER)
     found = evidence.find("accuracy", "pat", "sns_sen_adv")
-    assert {row: [entry["seed"] for entry in entries] for row, entries in found.items()} == {"sns_sen_adv": [0, 1]}
+    assert {row: [entry.seed for entry in entries] for row, entries in found.items()} == {"sns_sen_adv": [0, 1]}
     assert evidence.taken == found["sns_sen_adv"]
     share = evidence.accuracies("sns_sen_adv")["sns_sen_adv"]["pgd"]
     assert (share.values, share.n) == ((0.5, 0.5), 10_000)
@@ -38,7 +38,7 @@ def test_what_is_missing_is_named() -> None:
 def test_the_configuration_is_asked_for() -> None:
     put("pat", "sensitivity", 1, under="pgd")
     assert Evidence(FOLDER).find("sensitivity", "pat", under="fog") == {}
-    assert Evidence(FOLDER).find("sensitivity", "pat", under="pgd")["pat"][0]["result"] == 1
+    assert Evidence(FOLDER).find("sensitivity", "pat", under="pgd")["pat"][0].result == 1
 
 
 def test_the_models_of_a_row_are_those_of_its_seeds() -> None:

@@ -35,9 +35,9 @@ def networks(folder: Path) -> Networks:
 @pytest.mark.parametrize("defense", DEFENSES)
 def test_every_defense_trains_and_is_measured(networks: Networks, defense: str) -> None:
     record = measure.accuracy(networks, defense)
-    assert list(record["result"]) == ["clean", *ATTACKS]
-    assert all(share * 20 == pytest.approx(round(share * 20)) for share in record["result"].values())  # of 20 images
-    assert record["config"]["n"] == 20
+    assert list(record.result) == ["clean", *ATTACKS]
+    assert all(share * 20 == pytest.approx(round(share * 20)) for share in record.result.values())  # of 20 images
+    assert record.config["n"] == 20
     assert record["data"]["official"] is True
 
 
@@ -87,7 +87,7 @@ def test_the_bottom_of_an_sns_model_is_the_vanilla_one(networks: Networks) -> No
 
 
 def test_sensitive_neurons_are_the_top_of_the_training_record(networks: Networks) -> None:
-    sigma = measure.sensitivity(networks, "vanilla", split="train")["result"]["sigma"]
+    sigma = measure.sensitivity(networks, "vanilla", split="train").result["sigma"]
     expected = top_neurons({"conv9": torch.tensor(sigma["conv9"])}, fraction=TINY.fraction)
     omega = networks.stabilised_neurons("sns_sen_adv")
     assert list(omega) == [f"conv{number}" for number in range(8, 14)]
@@ -96,7 +96,7 @@ def test_sensitive_neurons_are_the_top_of_the_training_record(networks: Networks
 
 def test_other_neurons_make_another_model(networks: Networks) -> None:
     other = Networks(replace(TINY, neurons="least"), networks.folder)
-    sigma = torch.tensor(measure.sensitivity(networks, "vanilla", split="train")["result"]["sigma"]["conv9"])
+    sigma = torch.tensor(measure.sensitivity(networks, "vanilla", split="train").result["sigma"]["conv9"])
     chosen, sensitive = (each.stabilised_neurons("sns_sen_adv")["conv9"].tolist() for each in (other, networks))
     assert sigma[chosen].max() <= sigma[sensitive].min()
     assert other.model_path("sns_sen_adv") != networks.model_path("sns_sen_adv")
@@ -126,7 +126,7 @@ def test_fixed_pairs_are_the_attack_on_the_vanilla_model(networks: Networks) -> 
 
 def test_the_effect_of_sns_agrees_with_the_records(networks: Networks) -> None:
     effect = measure.effect_of_sns(networks, "sns_all_cls")["conv8"]
-    sigma = measure.sensitivity(networks, "sns_all_cls")["result"]["sigma"]["conv8"]
+    sigma = measure.sensitivity(networks, "sns_all_cls").result["sigma"]["conv8"]
     assert effect["chosen"] == len(sigma)
     assert effect["after"] == pytest.approx(sum(sigma) / len(sigma), rel=1e-5)
 
@@ -156,12 +156,12 @@ def test_unknown_names_are_refused(networks: Networks) -> None:
 
 
 def test_corruptions_take_the_place_of_attacks(networks: Networks) -> None:
-    shares = measure.corrupted_accuracy(networks, "vanilla")["result"]
+    shares = measure.corrupted_accuracy(networks, "vanilla").result
     model, test = networks.model("vanilla"), networks.test
     x = corruptions.jpeg_compression(to_float(test.images), 5)
     assert shares["jpeg_compression"][4] == (model(x).argmax(1) == test.labels).double().mean().item()
     assert [len(of_one) for of_one in shares.values()] == [5] * 4
-    sigma = measure.sensitivity(networks, "vanilla", "jpeg_compression-5")["result"]["sigma"]["conv3"]
+    sigma = measure.sensitivity(networks, "vanilla", "jpeg_compression-5").result["sigma"]["conv3"]
     by_hand = neuron_sensitivity(model, [(to_float(test.images), x)], ["conv3"])["conv3"]
     assert sigma == pytest.approx(by_hand.tolist(), rel=1e-4)
 
@@ -178,11 +178,11 @@ def test_a_small_folder_of_images_goes_through_the_pipeline(tmp_path: Path) -> N
     short = {"vanilla_epochs": 1, "epochs": 1, "batch_size": 8, "n_test": 10, "n_pairs": 20, "device": "cpu"}
     networks = Networks(settings.from_parameters(asked | short), tmp_path / "cache", lambda line: None)
     assert (len(networks.data.train), len(networks.data.validation)) == (32, 8)
-    assert set(measure.accuracy(networks, "sns_sen_adv")["result"]) == {"clean", *ATTACKS}
+    assert set(measure.accuracy(networks, "sns_sen_adv").result) == {"clean", *ATTACKS}
 
 
 def test_a_strong_attack_leaves_what_every_start_leaves(networks: Networks) -> None:
-    left = {n: measure.strong_accuracy(networks, "vanilla", steps=2, restarts=n)["result"] for n in (1, 3)}
+    left = {n: measure.strong_accuracy(networks, "vanilla", steps=2, restarts=n).result for n in (1, 3)}
     model, test, s = networks.model("vanilla"), networks.test, networks.settings
     x = to_float(test.images)
     right = model(x).argmax(1) == test.labels
@@ -192,20 +192,20 @@ def test_a_strong_attack_leaves_what_every_start_leaves(networks: Networks) -> N
     right &= model(by_hand).argmax(1) == test.labels
     assert left[1] == right.double().mean().item()
     assert left[3] <= left[1]
-    assert measure.strong_accuracy(networks, "vanilla", steps=2, n=5)["config"]["n"] == 5
+    assert measure.strong_accuracy(networks, "vanilla", steps=2, n=5).config["n"] == 5
 
 
 def test_every_measurement_depends_on_the_attack(networks: Networks, folder: Path) -> None:
     """Also where the model does not, as the vanilla one."""
     other = Networks(replace(TINY, eps=16 / 255, step_size=None), folder, progress=lambda line: None)
     for measured in (measure.accuracy, measure.sensitivity):
-        configs = [measured(e, "vanilla")["config"] for e in (networks, other)]
+        configs = [measured(e, "vanilla").config for e in (networks, other)]
         assert configs[0]["trained"] == configs[1]["trained"]
         assert [config["attack"]["eps"] for config in configs] == [TINY.eps, 16 / 255]
 
 
 def test_regions_compare_the_most_with_the_least_sensitive_quarter(networks: Networks) -> None:
-    found = measure.regions(networks, "pool2")["result"]
+    found = measure.regions(networks, "pool2").result
     pairs = list(dual_pairs(networks.model("vanilla"), networks.test, networks.attacks["pgd"]))
     sigma = neuron_sensitivity(networks.model("vanilla"), pairs, ["pool2"])["pool2"]
     most, least = (sigma[found["units"][name]] for name in ("sensitive", "insensitive"))
@@ -218,25 +218,25 @@ def test_regions_compare_the_most_with_the_least_sensitive_quarter(networks: Net
 
 def test_least_sensitive_neurons_are_suppressed_as_many_as_sensitive_ones(networks: Networks) -> None:
     """Against the hook and the attack applied by hand to the bottom of the training record."""
-    sigma = measure.sensitivity(networks, "vanilla", split="train")["result"]["sigma"]
+    sigma = measure.sensitivity(networks, "vanilla", split="train").result["sigma"]
     omega = top_neurons({name: torch.tensor(sigma[name]) for name in networks.conv_layers}, fraction=0.1)
     least = {name: torch.tensor(sigma[name]).sort(stable=True).indices[: len(top)] for name, top in omega.items()}
     model, x, y = networks.model("vanilla"), to_float(networks.test.images), networks.test.labels
     with suppress(model, least, 0.2):
         clean = (model(x).argmax(1) == y).double().mean().item()
         under_pgd = (model(networks.attacks["pgd"](model, x, y)).argmax(1) == y).double().mean().item()
-    found = measure.suppression(networks, "least", betas=[1.0, 0.2])["result"]
+    found = measure.suppression(networks, "least", betas=[1.0, 0.2]).result
     assert found["white_box"] == {
-        "clean": [measure.accuracy(networks, "vanilla")["result"]["clean"], clean],
-        "pgd": [measure.accuracy(networks, "vanilla")["result"]["pgd"], under_pgd],
+        "clean": [measure.accuracy(networks, "vanilla").result["clean"], clean],
+        "pgd": [measure.accuracy(networks, "vanilla").result["pgd"], under_pgd],
     }
-    assert list(measure.suppression(networks, "random", betas=[1.0])["result"]["transferred"]) == ["clean", "pgd"]
+    assert list(measure.suppression(networks, "random", betas=[1.0]).result["transferred"]) == ["clean", "pgd"]
     with pytest.raises(ValueError, match=r"^which: .*'most'"):
         measure.suppression(networks, "most")
 
 
 def test_targeted_neurons_have_errors_from_blocks_of_images(networks: Networks) -> None:
-    found = measure.targeted_neurons(networks, "pool5", k=3)["result"]
+    found = measure.targeted_neurons(networks, "pool5", k=3).result
     assert list(found["errors"]) == list(found["sensitive"]) == [*networks.conv_layers, "fc"]
     assert all(0 <= error < 1 for errors in found["errors"].values() for error in errors)
     assert any(error > 0 for errors in found["errors"].values() for error in errors)

@@ -124,7 +124,7 @@ def test_seeds_of_a_row_are_taken_together() -> None:
         put_accuracy("sns_all_cls", HALF, seed=seed)
     assert "53.00 ± 2.00%" in finding(11).ours
     assert "ahead in 0 of 4" in finding(11).ours  # 3 points, and 2.78 * 1.41 * 0.82 for the spread
-    assert {entry["seed"] for entry in finding(11).records} == {0, 1, 2}
+    assert {entry.seed for entry in finding(11).records} == {0, 1, 2}
 
 
 @pytest.mark.parametrize(

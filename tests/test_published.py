@@ -20,6 +20,7 @@ from snslib.study import results as published
 from snslib.study import rows
 from snslib.study.defenses import DEFENSES
 from snslib.study.networks import Networks
+from snslib.study.records import Record
 from snslib.study.reproduce import reproduce
 from snslib.study.rows import ROWS
 from snslib.training import pretrained
@@ -64,18 +65,18 @@ def test_every_row_has_its_model_and_its_measurements(results: Path) -> None:
     assert set(published.records(FOLDER, "sensitivity", split="test", under="pgd")) == set(SOME)
     for what in SCRUTINY:
         assert set(published.records(FOLDER, what)) == set(SOME)
-    assert published.records(FOLDER, "autoattack")["vanilla"]["config"]["n"] == 4
+    assert published.records(FOLDER, "autoattack")["vanilla"].config["n"] == 4
     assert set(published.records(FOLDER, "accuracy-by-statistics")) == set(SOME) - {"vanilla"}
     checked = published.records(FOLDER, "sanity-checks")
-    assert {row: entry["config"]["source"]["defense"] for row, entry in checked.items()} == {
+    assert {row: entry.config["source"]["defense"] for row, entry in checked.items()} == {
         row: "pat" if row == "vanilla" else "vanilla" for row in SOME
     }
     assert set(published.records(FOLDER, "sensitivity", split="train")) == {"vanilla"}
     assert set(published.records(FOLDER, "targeted-neurons")) == {"vanilla"}
-    assert published.records(FOLDER, "suppression")["vanilla"]["config"]["n"] == 5
+    assert published.records(FOLDER, "suppression")["vanilla"].config["n"] == 5
     for under in ("step_ll", "mi_fgsm", "fgsm", "fog-1", "jpeg_compression-5"):
         assert set(published.records(FOLDER, "sensitivity", under=under)) == {"vanilla", "pat"}
-    assert published.records(FOLDER, "strong-accuracy")["vanilla"]["config"]["n"] == 10
+    assert published.records(FOLDER, "strong-accuracy")["vanilla"].config["n"] == 10
     assert published.records("digits/vgg16-w1", "accuracy") == {}
 
 
@@ -88,7 +89,7 @@ def test_of_a_further_seed_only_what_shows_the_play_of_chance_is_measured(
     what = [entry["what"] for entry in everything]
     assert what == ["accuracy", "accuracy-on-fixed", "strong-accuracy", "sensitivity", "variance", "sensitivity"]
     assert {entry["seed"] for entry in everything} == {1}
-    assert published.by_seed(FOLDER, "accuracy") == {"vanilla": [everything[0]]}
+    assert published.by_seed(FOLDER, "accuracy") == {"vanilla": [Record.from_json(everything[0])]}
 
 
 def test_a_question_that_several_records_answer_is_refused(results: Path) -> None:
@@ -97,13 +98,13 @@ def test_a_question_that_several_records_answer_is_refused(results: Path) -> Non
 
 
 def test_a_row_is_trained_as_it_says(results: Path) -> None:
-    trained = {row: entry["config"]["trained"] for row, entry in published.records(FOLDER, "accuracy").items()}
+    trained = {row: entry.config["trained"] for row, entry in published.records(FOLDER, "accuracy").items()}
     control, letter = trained["control_adv_online"], trained["sns_sen_adv"]
     assert (control["sns"]["lam"], control["sns"]["pairs"], control["schedule"]["first_layer"]) == (0.0, "step", None)
     assert control["schedule"]["lr"] == TINY.pat_lr
     assert (letter["sns"]["lam"], letter["sns"]["pairs"], letter["schedule"]["first_layer"]) == (5.0, "fixed", "conv8")
     assert (trained[SKETCH]["sns"]["layers"], trained[SKETCH]["schedule"]["first_layer"]) == (["fc"], "fc")
-    assert published.records(FOLDER, "accuracy")[SKETCH]["config"]["n"] == 5
+    assert published.records(FOLDER, "accuracy")[SKETCH].config["n"] == 5
     assert control["vanilla"] == letter["vanilla"] == trained["vanilla"]
 
 
@@ -114,7 +115,7 @@ def test_what_is_published_is_found_without_training(results: Path, tmp_path: Pa
     model = networks.model("sns_sen_adv")
     assert lines == []
     assert list(tmp_path.iterdir()) == []
-    share = published.records(FOLDER, "accuracy")["sns_sen_adv"]["result"]["clean"]
+    share = published.records(FOLDER, "accuracy")["sns_sen_adv"].result["clean"]
     assert accuracy(model, networks.test) == share  # measured on the model as it is published
     loaded = snslib.load_pretrained(f"{FOLDER}/sns_sen_adv")
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), model.parameters(), strict=True))
@@ -146,7 +147,7 @@ def test_rows_attack_each_other_when_all_are_there(results: Path, made: Path, mo
     assert published.records(FOLDER, "transfer-matrix") == {}
     monkeypatch.setattr(reproduction, "TABLE", {name: ROWS[name] for name in SOME})
     reproduce(TINY, made / "cache", ["vanilla"], progress=lambda line: None)
-    matrix = published.records(FOLDER, "transfer-matrix")["transfer"]["result"]
+    matrix = published.records(FOLDER, "transfer-matrix")["transfer"].result
     assert set(matrix) == set(matrix["vanilla"]) == set(SOME)
     (results / FOLDER / "transfer.json").unlink()
 

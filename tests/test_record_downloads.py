@@ -11,11 +11,14 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from scripts import load
 
 from snslib.book import text
+from snslib.study.records import Record
 
 downloads = load("_ext/record_downloads.py")
 
 RECORD = {
     "what": "accuracy",
+    "defense": "vanilla",
+    "profile": "digits",
     "result": {"clean": 0.5},
     "config": {
         "trained": {"model": "vgg16", "width": 0.25, "schedule": {"precision": "float32"}},
@@ -33,7 +36,7 @@ RECORD = {
 
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
-    data, metadata = text.source(RECORD)._repr_markdown_()
+    data, metadata = text.source(Record.from_json(RECORD))._repr_markdown_()
     shown = new_output("display_data", {"text/markdown": data}, metadata={"text/markdown": metadata})
     cells = [new_markdown_cell("# Title"), *(new_code_cell("source()", outputs=[shown]) for _ in range(2))]
     (tmp_path / "executed").mkdir()

@@ -1,21 +1,21 @@
 """Cells and their rank correlation against numbers worked out by hand."""
 
 import math
-from typing import Any
 
 import pytest
 
 from snslib.book.figures import correlation as figures
 from snslib.claims.correlation import Cell, cell, rank_correlation
+from snslib.study.records import Record
 
 
-def record(under: str, sigma: list[float], activation: list[float]) -> dict[str, Any]:
+def record(under: str, sigma: list[float], activation: list[float]) -> Record:
     result = {"sigma": {"conv1": sigma, "conv2": [1.0, 1.0]}, "activation": {"conv1": activation, "conv2": [0.0, 0.0]}}
-    return {"config": {"under": under}, "result": result}
+    return Record("sensitivity", result, {"under": under})
 
 
-ACCURACY = {"result": {"clean": 0.9, "pgd": 0.2}}
-CORRUPTED = {"result": {"fog": [0.8, 0.7, 0.6, 0.5, 0.3]}}
+ACCURACY = Record("accuracy", {"clean": 0.9, "pgd": 0.2}, {})
+CORRUPTED = Record("corrupted-accuracy", {"fog": [0.8, 0.7, 0.6, 0.5, 0.3]}, {})
 
 
 def test_a_cell_by_hand() -> None:
@@ -24,7 +24,7 @@ def test_a_cell_by_hand() -> None:
     assert made == Cell("pat", "pgd", 0.25, pytest.approx(1 - 2 / 9))
     made = cell(record("fog-3", [1.0, 2.0], [4.0, 8.0]), ACCURACY, CORRUPTED, "pat", ["conv1"])
     assert made.lost == pytest.approx(1 / 3)
-    hopeless = {"result": {"clean": 0.0, "pgd": 0.1}}
+    hopeless = Record("accuracy", {"clean": 0.0, "pgd": 0.1}, {})
     assert cell(record("pgd", [1.0, 2.0], [4.0, 8.0]), hopeless, CORRUPTED, "pat", ["conv1"]).lost == 0
 
 

@@ -1,15 +1,18 @@
 """Tables and figures show the numbers that they were given."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from snslib.book import tables, text
 from snslib.book.figures import defenses, fig3b
 from snslib.claims import paper
+from snslib.study.records import Record
 from snslib.study.settings import PROFILES
 
 
-def record(defense: str, **result: float) -> dict:
-    return {"defense": defense, "result": result, "config": {"n": 10_000}}
+def record(defense: str, **result: float) -> Record:
+    return Record("accuracy", result, {"n": 10_000}, defense=defense)
 
 
 RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
@@ -26,7 +29,7 @@ def test_a_table_is_numbered_and_aligned() -> None:
 
 
 def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
-    strong = {"pat": [{"result": 0.0625, "config": {"steps": 100, "restarts": 5, "n": 16}}]}
+    strong = {"pat": [Record("strong-accuracy", 0.0625, {"steps": 100, "restarts": 5, "n": 16})]}
     ours = {"pat": [record("pat", **RESULT)]}
     table = tables.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data
     header, _, *rows = [cells(line) for line in table.splitlines() if line.startswith("|")]
@@ -41,7 +44,8 @@ def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
 
 def test_several_seeds_are_shown_as_mean_and_spread() -> None:
     ours = {"pat": [record("pat", **RESULT), record("pat", **{name: share - 0.02 for name, share in RESULT.items()})]}
-    strong = {"pat": [{"result": share, "config": {"steps": 100, "restarts": 5, "n": 50}} for share in (0.1, 0.16)]}
+    shares = (0.1, 0.16)
+    strong = {"pat": [Record("strong-accuracy", share, {"steps": 100, "restarts": 5, "n": 50}) for share in shares]}
     lines = tables.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data.splitlines()
     place = next(i for i, line in enumerate(lines) if cells(line)[:1] == ["PAT, 2 seeds"])
     assert cells(lines[place])[2] == "**89.00 ± 1.41**"  # the standard deviation of 90 and 88 is the root of 2
@@ -50,11 +54,11 @@ def test_several_seeds_are_shown_as_mean_and_spread() -> None:
 
 
 def test_the_front_page_says_whether_the_build_is_live_or_recorded() -> None:
-    vanilla = {"data": {"name": "digits", "origin": "scikit-learn"}}
+    vanilla = Record("accuracy", {}, {}, data={"name": "digits", "origin": "scikit-learn"})
     live = text.this_build(PROFILES["digits"], vanilla)
     assert "<code>digits</code> profile, run live." in live
     assert "VGG-16 at width 0.125 on digits (scikit-learn) with an eps of 32/255" in live
-    recorded = text.this_build(PROFILES["cifar10-small"], vanilla | {"published": True})
+    recorded = text.this_build(PROFILES["cifar10-small"], replace(vanilla, published=True))
     assert "<code>cifar10-small</code> profile, recorded." in recorded
 
 

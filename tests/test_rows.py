@@ -12,6 +12,7 @@ from snslib.claims import paper
 from snslib.files import save_tensors
 from snslib.study import results as published
 from snslib.study import rows
+from snslib.study.records import Record
 from snslib.training import pretrained
 
 FOLDER = "data/net"
@@ -24,8 +25,7 @@ def cells(line: str) -> list[str]:
 
 def put(root: Path, row: str, what: str, result: Any, **config: Any) -> None:
     _, _, seed = row.partition("-seed")
-    entry = {"what": what, "config": config, "result": result, "seed": int(seed or 0)}
-    published.publish_record(root / FOLDER / f"{row}.json", row, entry)
+    published.publish_record(root / FOLDER / f"{row}.json", row, Record(what, result, config, int(seed or 0)))
 
 
 @pytest.fixture

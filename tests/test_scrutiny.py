@@ -376,20 +376,20 @@ def test_records_of_a_setting_are_made_once_and_drawn(folder: Path) -> None:
     surface = measure.loss_surface(networks, "vanilla", points=3, n=2)
     targeted = measure.targeted_pgd(networks, "vanilla", n=5, steps=1)
     by_statistics = measure.accuracy_by_statistics(networks, "vanilla", n=5)
-    varied = measure.variance(networks, "vanilla", n=5)["result"]
+    varied = measure.variance(networks, "vanilla", n=5).result
     for layer, over_all in varied["over_all"].items():
         both = zip(varied["over_images"][layer], over_all, strict=True)
         assert all(0 <= part <= 1.001 * whole for part, whole in both)
-    assert by_statistics["result"]["kept"]["fixed"] == by_statistics["result"]["kept"]["pgd"]  # both made on vanilla
-    assert measure.pgd_accuracy(networks, "vanilla", n=5)["result"]["pgd"] == matrix["result"]["vanilla"]["vanilla"]
-    assert {entry["config"]["n"] for entry in (matrix, checks, targeted)} == {5}
-    assert measure.pgd_accuracy(networks, "vanilla")["config"]["n"] == len(networks.test) // 10
+    assert by_statistics.result["kept"]["fixed"] == by_statistics.result["kept"]["pgd"]  # both made on vanilla
+    assert measure.pgd_accuracy(networks, "vanilla", n=5).result["pgd"] == matrix.result["vanilla"]["vanilla"]
+    assert {entry.config["n"] for entry in (matrix, checks, targeted)} == {5}
+    assert measure.pgd_accuracy(networks, "vanilla").config["n"] == len(networks.test) // 10
     made = list(lines)
     assert measure.targeted_pgd(Networks(TINY, folder, lines.append), "vanilla", 5, 1) == targeted
     assert lines == made
-    figures.transfer_matrix(matrix["result"], {"vanilla": "Vanilla"}).canvas.draw()
-    figures.loss_surfaces({"vanilla": (surface["result"]["offsets"], surface["result"]["loss"])}).canvas.draw()
-    growing = checks["result"]["growing"]
+    figures.transfer_matrix(matrix.result, {"vanilla": "Vanilla"}).canvas.draw()
+    figures.loss_surfaces({"vanilla": (surface.result["offsets"], surface.result["loss"])}).canvas.draw()
+    growing = checks.result["growing"]
     figures.growing_radius(growing["epsilons"], {"vanilla": growing["accuracy"]}, TINY.eps).canvas.draw()
 
 
@@ -401,5 +401,5 @@ def test_the_record_keeps_what_autoattack_warns_of(folder: Path, monkeypatch: py
 
     monkeypatch.setattr(robustness, "autoattack", warn)
     record = measure.autoattack(Networks(TINY, folder, lambda line: None), "vanilla", n=4)
-    assert record["result"] == {"accuracy": 1.0, "warnings": ["points with zero gradient"]}
+    assert record.result == {"accuracy": 1.0, "warnings": ["points with zero gradient"]}
     assert not logging.getLogger("auto-attack").handlers

@@ -57,7 +57,7 @@ def test_one_table_and_one_figure_for_all_runs(
     header, *lines = csv.reader((folder / "accuracy.csv").open())
     assert header == ["lam", "clean", "step_ll", "mi_fgsm", "pgd", "fgsm"]
     assert [line[0] for line in lines] == ["0", "5"]
-    record = measure.accuracy(Networks(TINY, tmp_path / "cache", print), "sns_sen_adv")["result"]
+    record = measure.accuracy(Networks(TINY, tmp_path / "cache", print), "sns_sen_adv").result
     assert list(map(float, lines[1][1:])) == list(record.values())
     assert (folder / "accuracy.svg").read_text().startswith("<?xml")
     capsys.readouterr()

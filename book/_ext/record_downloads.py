@@ -1,6 +1,6 @@
 """Offer the records that a chapter shows, configuration and result of each, as JSON in the page's download menu.
 
-A chapter names its sources by `report.source`, whose output carries the records in its metadata.
+A chapter names its sources by `text.source`, whose output carries the records in its metadata.
 """
 
 import json

@@ -15,6 +15,7 @@ from snslib.claims.statistics import Share, difference
 from snslib.sensitivity import choose_neurons
 from snslib.study import results
 from snslib.study.defenses import DEFENSES
+from snslib.study.records import Record
 from snslib.study.rows import ROWS
 
 FIG_3B = {  # what is varied: its value to the row
@@ -47,15 +48,15 @@ def attacked(folder: str, row: str) -> dict[str, float]:
     found = _of_row(folder, row)
     shares: dict[str, float] = {}
     if "pgd-accuracy" in found:
-        steps = found["pgd-accuracy"]["config"]["attack"]["steps"]
-        of_paper = found["pgd-accuracy"]["result"]
+        steps = found["pgd-accuracy"].config["attack"]["steps"]
+        of_paper = found["pgd-accuracy"].result
         shares |= {"clean": of_paper["clean"], f"PGD-{steps}": of_paper["pgd"]}
     if "strong-accuracy" in found:
-        shares[strong_name({row: found["strong-accuracy"]})] = found["strong-accuracy"]["result"]
+        shares[strong_name({row: found["strong-accuracy"]})] = found["strong-accuracy"].result
     if "targeted-pgd" in found:
-        shares["targeted"] = found["targeted-pgd"]["result"]
+        shares["targeted"] = found["targeted-pgd"].result
     if "autoattack" in found:
-        shares["AutoAttack"] = found["autoattack"]["result"]["accuracy"]
+        shares["AutoAttack"] = found["autoattack"].result["accuracy"]
     return shares
 
 
@@ -87,7 +88,7 @@ def failed_checks(folder: str, row: str) -> list[str] | None:
     entry = _of_row(folder, row).get("sanity-checks")
     if entry is None:
         return None
-    return [label for name, label in CHECKS.items() if not entry["result"][name]["passed"]]
+    return [label for name, label in CHECKS.items() if not entry.result[name]["passed"]]
 
 
 def least(folder: str, rows: Iterable[str]) -> dict[str, tuple[float, float, str, int]]:
@@ -99,7 +100,7 @@ def least(folder: str, rows: Iterable[str]) -> dict[str, tuple[float, float, str
             continue
         del shares["clean"]
         attack = min(shares, key=shares.__getitem__)
-        n = _of_row(folder, row)["autoattack"]["config"]["n"]
+        n = _of_row(folder, row)["autoattack"].config["n"]
         found[row] = (next(iter(shares.values())), shares[attack], attack, n)
     return found
 
@@ -108,13 +109,13 @@ def over_settings(folder: str) -> dict[str, dict[str, dict[str, float]]]:
     """Accuracy of the rows of Fig. 3b: what is varied to its value to column to share; what is not recorded lacks."""
     found = results.records(folder, "accuracy")
     panels = {
-        what: {value: found[row]["result"] for value, row in values.items() if row in found}
+        what: {value: found[row].result for value, row in values.items() if row in found}
         for what, values in FIG_3B.items()
     }
     return {what: values for what, values in panels.items() if values}
 
 
-def _of_row(folder: str, row: str) -> dict[str, dict[str, Any]]:
+def _of_row(folder: str, row: str) -> dict[str, Record]:
     names = ("pgd-accuracy", "strong-accuracy", "targeted-pgd", "autoattack", "sanity-checks")
     found = {what: results.records(folder, what).get(row) for what in names}
     return {what: entry for what, entry in found.items() if entry is not None}
@@ -138,7 +139,7 @@ def states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
     found["sensitivity"] = _of_seeds(folder, "sensitivity", split="test", under="pgd")
     selection = _of_seeds(folder, "sensitivity", split="train")
     varied = _of_seeds(folder, "variance")
-    of_training = [entry["config"]["trained"] for entry in found["sensitivity"].values()]
+    of_training = [entry.config["trained"] for entry in found["sensitivity"].values()]
     layers = next((trained["sns"]["layers"] for trained in of_training if "sns" in trained), None)
     of_rows: dict[str, list[dict[str, float]]] = {}
     for row, seed in found["sensitivity"]:
@@ -148,17 +149,17 @@ def states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
         if any((row, seed) not in records for records in found.values()):
             continue
         entries = {what: records[row, seed] for what, records in found.items()}
-        sns = entries["sensitivity"]["config"]["trained"].get("sns", {})
-        sigma = {layer: torch.tensor(selection[vanilla]["result"]["sigma"][layer]) for layer in layers}
+        sns = entries["sensitivity"].config["trained"].get("sns", {})
+        sigma = {layer: torch.tensor(selection[vanilla].result["sigma"][layer]) for layer in layers}
         chosen = choose_neurons(sigma, sns.get("neurons", "sensitive"), sns.get("fraction", 0.1), seed)
-        before = found["sensitivity"][vanilla]["result"]
+        before = found["sensitivity"][vanilla].result
         state = {
-            "clean": entries["accuracy"]["result"]["clean"],
-            "fixed": entries["accuracy-on-fixed"]["result"],
-            "pgd": entries["accuracy"]["result"]["pgd"],
-            "strong": entries["strong-accuracy"]["result"],
-            **neurons_state(entries["sensitivity"]["result"], before, chosen),
-            "seeing": share_over_images(varied[row, seed]["result"], chosen) if (row, seed) in varied else math.nan,
+            "clean": entries["accuracy"].result["clean"],
+            "fixed": entries["accuracy-on-fixed"].result,
+            "pgd": entries["accuracy"].result["pgd"],
+            "strong": entries["strong-accuracy"].result,
+            **neurons_state(entries["sensitivity"].result, before, chosen),
+            "seeing": share_over_images(varied[row, seed].result, chosen) if (row, seed) in varied else math.nan,
         }
         of_rows.setdefault(row, []).append(state)
     return {
@@ -174,9 +175,9 @@ def _mean(values: Iterable[float]) -> float:
     return fmean(numbers) if numbers else math.nan
 
 
-def _of_seeds(folder: str, what: str, **config: Any) -> dict[tuple[str, int], dict[str, Any]]:
+def _of_seeds(folder: str, what: str, **config: Any) -> dict[tuple[str, int], Record]:
     by_seed = results.by_seed(folder, what, **config)
-    return {(row, entry["seed"]): entry for row, entries in by_seed.items() for entry in entries}
+    return {(row, entry.seed): entry for row, entries in by_seed.items() for entry in entries}
 
 
 def _digits(value: float) -> str:
@@ -197,7 +198,7 @@ def differences(folder: str, row: str, other: str) -> dict[str, tuple[float, flo
         where either row was not run.
     """
     ours, strong = (results.by_seed(folder, what) for what in ("accuracy", "strong-accuracy"))
-    columns: dict[str, tuple[dict[str, list[dict[str, Any]]], Callable[[Any], float]]] = {
+    columns: dict[str, tuple[dict[str, list[Record]], Callable[[Any], float]]] = {
         "clean": (ours, itemgetter("clean")),
         "fixed x'": (results.by_seed(folder, "accuracy-on-fixed"), float),
         "PGD": (ours, itemgetter("pgd")),
@@ -223,7 +224,7 @@ def in_points(found: tuple[float, float, float] | None) -> str:
 STATISTICS = {"kept": "both, as trained", "clean": "clean images", "fixed": "fixed x'"}  # whose BatchNorm is given
 
 
-def share_by_statistics(entries: Sequence[dict[str, Any]], which: str, under: str) -> Share:
+def share_by_statistics(entries: Sequence[Record], which: str, under: str) -> Share:
     """What the records of ``measurements.accuracy_by_statistics`` of a row say.
 
     Args:

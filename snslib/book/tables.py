@@ -22,6 +22,7 @@ from snslib.book.text import percent, strong_name, with_seeds
 from snslib.claims.records import share_of
 from snslib.study import results
 from snslib.study.defenses import LABELS
+from snslib.study.records import Record
 from snslib.study.settings import Settings, table
 from snslib.training import pretrained
 
@@ -70,20 +71,19 @@ def settings_table(settings: Settings) -> Markdown:
     return Markdown(f":::{{dropdown}} {title}\n| setting | value |\n| :-- | :-- |\n{body}\n:::")
 
 
-def accuracy_table(records: Sequence[dict[str, Any]], caption: str, name: str) -> Markdown:
+def accuracy_table(records: Sequence[Record], caption: str, name: str) -> Markdown:
     """Rows of Table 1 from accuracy records: clean, then the four attacks, in percent."""
     header = ["model", "clean", *ATTACKS.values()]
     rows = [
-        [LABELS[entry["defense"]], *(percent(entry["result"][column]) for column in ("clean", *ATTACKS))]
-        for entry in records
+        [LABELS[entry.defense], *(percent(entry.result[column]) for column in ("clean", *ATTACKS))] for entry in records
     ]
     return markdown_table(header, rows, caption, name)
 
 
 def beside_paper(
     paper: Mapping[str, Mapping[str, float]],
-    ours: Mapping[str, Sequence[dict[str, Any]]],
-    strong: Mapping[str, Sequence[dict[str, Any]]],
+    ours: Mapping[str, Sequence[Record]],
+    strong: Mapping[str, Sequence[Record]],
     caption: str,
     name: str,
     differences: bool = False,

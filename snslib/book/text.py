@@ -5,6 +5,7 @@ from typing import Any
 
 from IPython.display import Markdown
 
+from snslib.study.records import Record
 from snslib.study.settings import Settings
 
 MODEL_NAMES = {"vgg16": "VGG-16", "alexnet": "AlexNet", "resnet18": "ResNet-18", "googlenet": "GoogLeNet"}
@@ -15,7 +16,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f}%"
 
 
-def this_build(settings: Settings, vanilla: Mapping[str, Any]) -> str:
+def this_build(settings: Settings, vanilla: Record) -> str:
     """What a build of the book shows, loud, as HTML for its front page.
 
     Args:
@@ -24,47 +25,47 @@ def this_build(settings: Settings, vanilla: Mapping[str, Any]) -> str:
     """
     network = f"{MODEL_NAMES[settings.model]} at width {settings.width:g}"
     head = f"What you see here: the <code>{settings.profile}</code> profile, "
-    if "published" in vanilla:
+    if vanilla.published:
         return (
             f"<strong>{head}recorded.</strong> The chapters of this build show rows of {network} on "
-            f"{vanilla['data']['name']} that were trained and measured in longer runs. What no record holds was "
+            f"{vanilla.data['name']} that were trained and measured in longer runs. What no record holds was "
             "computed from their models."
         )
     return (
-        f"<strong>{head}run live.</strong> This build trained {network} on {vanilla['data']['name']} "
-        f"({vanilla['data']['origin']}) with an eps of {255 * settings.eps:g}/255. It shows <em>how</em> everything "
+        f"<strong>{head}run live.</strong> This build trained {network} on {vanilla.data['name']} "
+        f"({vanilla.data['origin']}) with an eps of {255 * settings.eps:g}/255. It shows <em>how</em> everything "
         "works. Only a build on the paper's data at the paper's width could confirm or refute its numbers. "
         "Numbers from longer runs are marked <strong>recorded</strong>."
     )
 
 
-def source(*records: dict[str, Any]) -> Markdown:
+def source(*records: Record) -> Markdown:
     """What the numbers above were computed from, in one line under a figure or a table; its data are the first's.
 
     The output carries the records in its metadata, so that the book can offer them.
     """
     first = records[0]
-    trained = first["config"]["trained"]
-    n = first["config"].get("n")
-    images = f"{n:,} {first['config'].get('split', 'test')} images" if n else ""
-    seconds = sum(entry["seconds"] for entry in records)
-    seeds = sorted({entry["seed"] for entry in records})
-    when = "Recorded" if "published" in first else "Computed live"
-    precisions = sorted({entry["config"]["trained"]["schedule"]["precision"] for entry in records})
+    trained = first.config["trained"]
+    n = first.config.get("n")
+    images = f"{n:,} {first.config.get('split', 'test')} images" if n else ""
+    seconds = sum(entry.provenance["seconds"] for entry in records)
+    seeds = sorted({entry.seed for entry in records})
+    when = "Recorded" if first.published else "Computed live"
+    precisions = sorted({entry.config["trained"]["schedule"]["precision"] for entry in records})
     parts = [
-        f"{when}: {first['data']['name']} ({first['data']['origin']})",
+        f"{when}: {first.data['name']} ({first.data['origin']})",
         f"{MODEL_NAMES[trained['model']]} at width {trained['width']:g}",
         f"trained in {' or '.join(precisions)}",
         images,
-        f"eps {first['config']['attack']['eps'] * 255:g}/255",
+        f"eps {first.config['attack']['eps'] * 255:g}/255",
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}",
-        first["device"],
+        first.provenance["device"],
         f"{seconds:.0f} s",
-        f"PyTorch {first['versions']['torch']}",
-        f"commit {first['commit']}" if first["commit"] else "",
+        f"PyTorch {first.provenance['versions']['torch']}",
+        f"commit {first.provenance['commit']}" if first.provenance["commit"] else "",
     ]
     line = "*" + " · ".join(part for part in parts if part) + "*"
-    return Markdown(line, metadata={"records": list(records)})
+    return Markdown(line, metadata={"records": [record.as_json() for record in records]})
 
 
 def machines(sections: Mapping[str, dict[str, Any]]) -> Markdown:
@@ -86,7 +87,7 @@ def with_seeds(label: str, seeds: int) -> str:
     return f"{label}, {seeds} seeds" if seeds > 1 else label
 
 
-def strong_name(strong: Mapping[str, dict[str, Any]]) -> str:
+def strong_name(strong: Mapping[str, Record]) -> str:
     """What the stronger PGD of some records is called in a table: "PGD-50", "PGD-100 x 5"."""
-    about = next((entry["config"] for entry in strong.values()), {"steps": 50, "restarts": 1})
+    about = next((entry.config for entry in strong.values()), {"steps": 50, "restarts": 1})
     return f"PGD-{about['steps']}" + (f" × {about['restarts']}" if about["restarts"] > 1 else "")

@@ -17,6 +17,7 @@ from snslib.claims.criteria.finding import Finding
 from snslib.claims.records import Evidence, NotRunError
 from snslib.claims.statistics import Share
 from snslib.study import results
+from snslib.study.records import Record
 
 VERDICTS = ("reproduced", "partly", "not reproduced", "not run")
 PAPER_N = 10_000  # test images of Tables 1 and 2 (section 3.1)
@@ -112,7 +113,7 @@ CLAIMS = (
         _03,
         "Mean intersection over union of a neuron's masks in an image and in its PGD twin, in pool2 of VGG-16 as in "
         "Fig. 14-15, the most sensitive quarter against the least. Reproduced: lower for sensitive neurons with p < "
-        "0.05 (permutation test over neurons), and at least 0.5 for the others, which are to change \"almost\" not at "
+        '0.05 (permutation test over neurons), and at least 0.5 for the others, which are to change "almost" not at '
         "all. Partly: lower, with p < 0.05. Whether new regions are background is not asked. "
         "Stated after a look at 500 of the images.",
         lambda: "pictures",
@@ -162,8 +163,10 @@ CLAIMS = (
         "Mean sensitivity of each model's own top 10% between clean and foggy images, at the strongest of "
         "CIFAR-10-C's five severities (the paper names none). Reproduced: higher in PAT in more than half of the "
         "layers. Partly: in one at least.",
-        lambda: "most layers (curves); but PAT's printed accuracy in fog is the higher one, 55.64% against 33.64%, "
-        "which does not fit the text's conclusion that sensitivity indicates robustness",
+        lambda: (
+            "most layers (curves); but PAT's printed accuracy in fog is the higher one, 55.64% against 33.64%, "
+            "which does not fit the text's conclusion that sensitivity indicates robustness"
+        ),
         sensitivity.fog,
     ),
     Claim(
@@ -285,9 +288,9 @@ def _judged(claim: Claim, folder: str | None) -> Finding:
 
 def provenance(findings: Sequence[Finding]) -> str:
     """Where the numbers come from, a line per data set and network: its copy, seeds, images, devices and commits."""
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[Record]] = {}
     for entry in (entry for finding in findings for entry in finding.records):
-        trained, data = entry["config"]["trained"], entry["data"]
+        trained, data = entry.config["trained"], entry.data
         name = f"{data['name']} ({data['origin']}), {trained['model']} at width {trained['width']:g}"
         groups.setdefault(name, []).append(entry)
 
@@ -295,9 +298,9 @@ def provenance(findings: Sequence[Finding]) -> str:
         return ", ".join(f"{value:,}" if isinstance(value, int) else value for value in sorted(set(values)))
 
     return "\n".join(
-        f"Recorded: {name} · seeds {each([entry['seed'] for entry in entries])} · measured on "
-        f"{each([entry['config']['n'] for entry in entries if 'n' in entry['config']])} images · "
-        f"{each([entry['device'] for entry in entries])} · "
-        f"commits {each([entry['commit'] for entry in entries if entry['commit']])}"
+        f"Recorded: {name} · seeds {each([entry.seed for entry in entries])} · measured on "
+        f"{each([entry.config['n'] for entry in entries if 'n' in entry.config])} images · "
+        f"{each([entry.provenance['device'] for entry in entries])} · "
+        f"commits {each([entry.provenance['commit'] for entry in entries if entry.provenance['commit']])}"
         for name, entries in groups.items()
     )

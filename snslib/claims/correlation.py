@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 from scipy import stats
+
+from snslib.study.records import Record
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,7 @@ class Cell:
     lost: float
 
 
-def cell(
-    sensitivity: dict[str, Any], accuracy: dict[str, Any], corrupted: dict[str, Any], model: str, layers: Sequence[str]
-) -> Cell:
+def cell(sensitivity: Record, accuracy: Record, corrupted: Record, model: str, layers: Sequence[str]) -> Cell:
     """The cell of a sensitivity record, with the accuracy records of the same model.
 
     Args:
@@ -40,15 +39,15 @@ def cell(
         model: its name.
         layers: the layers averaged over; one that puts out nothing is left out.
     """
-    under = sensitivity["config"]["under"]
+    under = sensitivity.config["under"]
     name, _, severity = under.partition("-")
-    left = corrupted["result"][name][int(severity) - 1] if severity else accuracy["result"][under]
+    left = corrupted.result[name][int(severity) - 1] if severity else accuracy.result[under]
     sums = {
-        layer: (sum(sensitivity["result"]["sigma"][layer]), sum(sensitivity["result"]["activation"][layer]))
+        layer: (sum(sensitivity.result["sigma"][layer]), sum(sensitivity.result["activation"][layer]))
         for layer in layers
     }
     relative = fmean(moved / output for moved, output in sums.values() if output > 0)
-    clean = accuracy["result"]["clean"]
+    clean = accuracy.result["clean"]
     return Cell(model, under, relative, 1 - left / clean if clean else 0.0)
 
 

@@ -9,6 +9,7 @@ from snslib.attacks import ATTACKS
 from snslib.claims.statistics import Accuracies, Share
 from snslib.study import results
 from snslib.study.defenses import LABELS
+from snslib.study.records import Record
 from snslib.training import pretrained
 
 
@@ -25,16 +26,16 @@ class Evidence:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.taken: list[dict[str, Any]] = []
+        self.taken: list[Record] = []
 
-    def find(self, what: str, *rows: str, **config: Any) -> dict[str, list[dict[str, Any]]]:
+    def find(self, what: str, *rows: str, **config: Any) -> dict[str, list[Record]]:
         """Those of ``rows`` that have the measurement, each with one record per seed; see published.by_seed."""
         of_all = results.by_seed(self.folder, what, **config)
         found = {row: of_all[row] for row in rows if row in of_all}
         self.taken += [entry for entries in found.values() for entry in entries]
         return found
 
-    def need(self, what: str, *rows: str, **config: Any) -> dict[str, list[dict[str, Any]]]:
+    def need(self, what: str, *rows: str, **config: Any) -> dict[str, list[Record]]:
         """As :meth:`find`, for all of ``rows``.
 
         Raises:
@@ -57,7 +58,7 @@ class Evidence:
         found = self.find("strong-accuracy", *rows)
         if not found:
             return ""
-        config = next(iter(found.values()))[0]["config"]
+        config = next(iter(found.values()))[0].config
         left = (f"{LABELS[row]} {share_of(entries, lambda result: result)}" for row, entries in found.items())
         return f"; PGD-{config['steps']} × {config['restarts']} leaves {', '.join(left)}"
 
@@ -71,11 +72,11 @@ class Evidence:
         return states
 
 
-def share_of(entries: Sequence[dict[str, Any]], value: Callable[[Any], float]) -> Share:
+def share_of(entries: Sequence[Record], value: Callable[[Any], float]) -> Share:
     """What the records of a row say, one per seed, as a share of the fewest images that any of them saw.
 
     Args:
         entries: the records.
         value: maps the result of a record to a share in [0, 1].
     """
-    return Share(tuple(value(entry["result"]) for entry in entries), min(entry["config"]["n"] for entry in entries))
+    return Share(tuple(value(entry.result) for entry in entries), min(entry.config["n"] for entry in entries))

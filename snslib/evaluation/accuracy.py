@@ -24,9 +24,7 @@ def predicted(model: nn.Module, images: Iterable[Tensor]) -> Tensor:
     return torch.cat(classes).cpu()
 
 
-def correct(
-    model: nn.Module, split: Split, attack: Attack | None = None, batch_size: int | None = None
-) -> Tensor:
+def correct(model: nn.Module, split: Split, attack: Attack | None = None, batch_size: int | None = None) -> Tensor:
     """Which images the model still gets right, bool (N,) on the CPU, in the order of the split.
 
     Every image is attacked, also those that the clean model gets wrong, and a targeted attack counts as resisted
@@ -48,16 +46,12 @@ def correct(
     return predicted(model, attacked()) == split.labels.cpu()
 
 
-def accuracy(
-    model: nn.Module, split: Split, attack: Attack | None = None, batch_size: int | None = None
-) -> float:
+def accuracy(model: nn.Module, split: Split, attack: Attack | None = None, batch_size: int | None = None) -> float:
     """The share in [0, 1] of images that the model still gets right; arguments as in :func:`correct`."""
     return correct(model, split, attack, batch_size).double().mean().item()
 
 
-def right_after(
-    model: nn.Module, split: Split, attempts: Iterable[Attack], batch_size: int | None = None
-) -> Tensor:
+def right_after(model: nn.Module, split: Split, attempts: Iterable[Attack], batch_size: int | None = None) -> Tensor:
     """Which images are right as they are and after every one of several attacks, bool (N,) on the CPU.
 
     Each attack is run on the images that all before it have left right.

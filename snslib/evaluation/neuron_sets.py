@@ -99,9 +99,7 @@ def likeness(
     return Likeness(mean, float(p_neurons), float(p_classes))
 
 
-def index_errors(
-    blocks: Sequence[Tensor], fraction: float, resamples: int = 200, seed: int = 0
-) -> tuple[float, float]:
+def index_errors(blocks: Sequence[Tensor], fraction: float, resamples: int = 200, seed: int = 0) -> tuple[float, float]:
     """Standard errors of J_avg and J_total of one layer's sensitive neurons, over the images they were chosen by.
 
     Neurons are chosen again by a random half of each class's images, many times. How far the indices of the halves lie

@@ -222,7 +222,7 @@ class Networks:
 
     def stabilised_neurons(self, defense: str) -> dict[str, Tensor]:
         """Omega_l of the stabilised layers (Eq. 2), of the vanilla model on training images."""
-        sigma = sensitivity(self, "vanilla", split="train")["result"]["sigma"]
+        sigma = sensitivity(self, "vanilla", split="train").result["sigma"]
         fraction = _defense(defense).fraction or self.settings.fraction
         of_layers = {layer: torch.tensor(sigma[layer]) for layer in self.stabilised_layers}
         return choose_neurons(of_layers, self.settings.neurons, fraction, self.settings.seed)

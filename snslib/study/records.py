@@ -5,7 +5,9 @@ import hashlib
 import json
 import os
 import time
+import typing
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,47 @@ from typing import Any
 from snslib import files
 from snslib.files import PROJECT, provenance, write_json
 from snslib.training import parallel
+
+
+@dataclass(frozen=True)
+class Record:
+    """A measurement and where it came from; a file has it as JSON.
+
+    Args:
+        what: the name of the measurement.
+        result: what was measured, JSON-able.
+        config: everything that the result depends on; the record is found by it.
+        seed: of the network that was measured.
+        defense: how that network was trained.
+        data: "name", "origin" and "official" of the data set.
+        profile: whose settings were changed, or taken as they are.
+        provenance: "seconds", and what :func:`snslib.files.provenance` gives.
+        published: whether it is kept in ``results/``.
+    """
+
+    what: str
+    result: Any
+    config: dict[str, Any]
+    seed: int = 0
+    defense: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    profile: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    published: bool = False
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> "Record":
+        """The record that :meth:`as_json` wrote."""
+        known = {name: entry[name] for name in cls.__dataclass_fields__ if name in entry}
+        return cls(**known, provenance={name: value for name, value in entry.items() if name not in known})
+
+    def as_json(self) -> dict[str, Any]:
+        """One flat object, as files and the pages of the book have it."""
+        entry = asdict(self)
+        provenance = entry.pop("provenance")
+        if not entry["published"]:
+            del entry["published"]
+        return entry | provenance
 
 
 def default_folder() -> Path:
@@ -89,7 +132,7 @@ def record(
     about: dict[str, Any],
     device: str,
     compute: Callable[[], Any],
-) -> dict[str, Any]:
+) -> Record:
     """The record of a measurement: read where it is there, else computed, written and returned.
 
     Of several processes the first one reads and writes; all compute.
@@ -98,34 +141,28 @@ def record(
         folder: where records are kept.
         what: the name of the measurement.
         inputs: everything that the result depends on, JSON-able; the record is found by it.
-        about: what else a reader wants to know of it, JSON-able: data, seed, number of images.
+        about: what else a reader wants to know of it, JSON-able: "data", "seed", "defense", "profile".
         device: where it is computed.
         compute: makes the result, JSON-able.
 
-    Returns:
-        "what", "result", "config" (the inputs), "seconds", what :func:`provenance` gives, and ``about``.
+    Raises:
+        ValueError: the record's file is damaged.
     """
     path = record_path(folder, what, inputs)
 
-    def read() -> dict[str, Any] | None:
+    def read() -> Record | None:
         if not path.exists():
             return None
         try:
-            return json.loads(path.read_text())
-        except json.JSONDecodeError as error:
+            return Record.from_json(json.loads(path.read_text()))
+        except (json.JSONDecodeError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}); delete it, and it is measured anew") from error
 
-    def write() -> dict[str, Any]:
-        entry = {
-            "what": what,
-            **about,
-            "config": inputs,
-            "seconds": round(time.perf_counter() - began, 2),
-            **provenance(device, parallel.world_size()),
-            "result": result,
-        }
-        write_json(path, entry)
-        return json.loads(path.read_text())
+    def write() -> Record:
+        seconds = {"seconds": round(time.perf_counter() - began, 2)}
+        made = Record(what, result, inputs, **about, provenance=seconds | provenance(device, parallel.world_size()))
+        write_json(path, made.as_json())
+        return typing.cast(Record, read())
 
     found = parallel.from_first(read)
     if found is not None:

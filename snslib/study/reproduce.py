@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from snslib import arguments
 from snslib.evaluation.corruptions import WEATHER
@@ -13,6 +12,7 @@ from snslib.sensitivity import CHOICES
 from snslib.study import measurements as measure
 from snslib.study import results
 from snslib.study.networks import Networks
+from snslib.study.records import Record
 from snslib.study.rows import FIG_3B, ROWS, TABLE, folder_of, rows_for
 from snslib.study.settings import Settings
 from snslib.training import pretrained
@@ -101,7 +101,7 @@ def _steps(name: str, networks: Networks) -> list[Callable[[], None]]:
     stem = name if base.seed == 0 else f"{name}-seed{base.seed}"
     record = pretrained.RESULTS / folder_of(base) / f"{stem}.json"
 
-    def measured(measurement: Callable[[], dict[str, Any]]) -> Callable[[], None]:
+    def measured(measurement: Callable[[], Record]) -> Callable[[], None]:
         return lambda: results.publish_record(record, stem, measurement())
 
     if name in FIG_3B:
@@ -111,7 +111,7 @@ def _steps(name: str, networks: Networks) -> list[Callable[[], None]]:
     return [publish, *map(measured, _measurements(of_row, name))]
 
 
-def _measurements(of_row: Networks, name: str) -> list[Callable[[], dict[str, Any]]]:
+def _measurements(of_row: Networks, name: str) -> list[Callable[[], Record]]:
     """What is measured of a row, quick things first; of a further seed only what tells how far chance moves a claim."""
     defense, settings = ROWS[name].defense, of_row.settings
     everything = [

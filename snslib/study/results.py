@@ -16,7 +16,7 @@ from torch import Tensor
 
 from snslib import files
 from snslib.files import load_tensors, save_tensors
-from snslib.study.records import key
+from snslib.study.records import Record, key
 from snslib.training import pretrained
 
 _NOT_CONFIGURATION = ("code", "torch", "crc32")  # crc32: the decoded copies of a data set may differ in a few images
@@ -41,7 +41,7 @@ def find_model(data: str, recipe: dict[str, Any]) -> Path | None:
     return next((path for path in paths if _recipe_key(path, path.stat().st_mtime_ns) == wanted), None)
 
 
-def find_record(data: str, what: str, inputs: dict[str, Any]) -> dict[str, Any] | None:
+def find_record(data: str, what: str, inputs: dict[str, Any]) -> Record | None:
     """The published record of a measurement with this configuration, if there is one.
 
     Args:
@@ -51,7 +51,7 @@ def find_record(data: str, what: str, inputs: dict[str, Any]) -> dict[str, Any] 
     wanted = (what, key(configuration(inputs)))
     for path in sorted(pretrained.RESULTS.glob(f"{data}/*/*.json")):
         if entry := _records_by_key(path, path.stat().st_mtime_ns).get(wanted):
-            return copy.deepcopy(entry)
+            return Record.from_json(copy.deepcopy(entry))
     return None
 
 
@@ -98,21 +98,21 @@ def publish_model(path: Path, tensors: dict[str, Tensor], state: dict[str, Any])
     save_tensors(path, small, state | {"history": history, "sha256": pretrained.checksum(small)})
 
 
-def publish_record(path: Path, row: str, entry: dict[str, Any]) -> None:
+def publish_record(path: Path, row: str, record: Record) -> None:
     """Add a measurement to those of a row; one of the same configuration that is there already stays as it is.
 
     Args:
         path: the row's file in ``results/``.
         row: the row's name.
-        entry: as :func:`snslib.study.records.record` returns it.
+        record: of a network of the row.
     """
     entries = json.loads(path.read_text())["records"] if path.exists() else []
     known = {key({"what": e["what"], "config": configuration(e["config"])}) for e in entries}
-    if key({"what": entry["what"], "config": configuration(entry["config"])}) not in known:
-        files.write_json(path, {"row": row, "records": [*entries, entry | {"published": True}]})
+    if key({"what": record.what, "config": configuration(record.config)}) not in known:
+        files.write_json(path, {"row": row, "records": [*entries, record.as_json() | {"published": True}]})
 
 
-def records(folder: str, what: str, **config: Any) -> dict[str, dict[str, Any]]:
+def records(folder: str, what: str, **config: Any) -> dict[str, Record]:
     """One published measurement of every row that has it.
 
     Args:
@@ -139,12 +139,12 @@ def records(folder: str, what: str, **config: Any) -> dict[str, dict[str, Any]]:
                         "the other"
                     )
                 found[row["row"]] = entry
-    return copy.deepcopy(found)
+    return {row: Record.from_json(copy.deepcopy(entry)) for row, entry in found.items()}
 
 
-def by_seed(folder: str, what: str, **config: Any) -> dict[str, list[dict[str, Any]]]:
+def by_seed(folder: str, what: str, **config: Any) -> dict[str, list[Record]]:
     """As :func:`records`, with all seeds of a row together: row to one record per seed, "pat" before "pat-seed1"."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Record]] = {}
     for name, entry in sorted(records(folder, what, **config).items()):
         found.setdefault(re.sub(r"-seed\d+$", "", name), []).append(entry)
     return found

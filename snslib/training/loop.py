@@ -132,9 +132,7 @@ def train(
                     pairs = FixedPairs(model, schedule.first_layer, train_split, objective.pairs)
                 model.train()
                 bottom.eval()
-                curves = _train_epoch(
-                    model, data, train_split, pairs, objective, schedule, optimizer, scheduler, seed
-                )
+                curves = _train_epoch(model, data, train_split, pairs, objective, schedule, optimizer, scheduler, seed)
             model.eval()
             terms = {name: statistics.fmean(values) for name, values in curves.items()}
             if not math.isfinite(terms["loss"]):

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
+
+from snslib.study.records import Record
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Finding:
 
     verdict: str
     ours: str
-    records: tuple[dict[str, Any], ...] = ()
+    records: tuple[Record, ...] = ()
 
 
 def span(layers: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ def overlap(evidence: Evidence) -> Finding:
     means, above, classes, chances = [], 0, 0, []
     entries = evidence.need("targeted-neurons", "vanilla")["vanilla"]
     for entry in entries:
-        result, layer, k = entry["result"], entry["config"]["layer"], entry["config"]["k"]
+        result, layer, k = entry.result, entry.config["layer"], entry.config["k"]
         sets = result["penultimate"]["reached"]
         same = [jaccard(a, b) for a, b in zip(sets["sensitive"], sets["important"], strict=True) if a and b]
         if not same:
@@ -55,7 +55,7 @@ def _first_of_fc(lists: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]])
 def shared_ours(evidence: Evidence) -> Finding:
     """Claim 2."""
     entries = evidence.need("targeted-neurons", "vanilla")["vanilla"]
-    return _shared([entry["result"]["sensitive"] for entry in entries])
+    return _shared([entry.result["sensitive"] for entry in entries])
 
 
 def shared_printed() -> str:
@@ -69,7 +69,7 @@ def shared_printed() -> str:
 def first_of_fc_ours(evidence: Evidence) -> Finding:
     """Claim 3."""
     entries = evidence.need("targeted-neurons", "vanilla")["vanilla"]
-    return _first_of_fc([(entry["result"]["targets"], entry["result"]["sensitive"]["fc"]) for entry in entries])
+    return _first_of_fc([(entry.result["targets"], entry.result["sensitive"]["fc"]) for entry in entries])
 
 
 def first_of_fc_printed() -> str:
@@ -82,7 +82,7 @@ def regions(evidence: Evidence) -> Finding:
     """Claim 4."""
     layer = REGION_LAYERS.get(results.model_of(evidence.folder))  # None of a network whose regions nobody compares
     entries = evidence.need("regions", "vanilla", layer=layer)["vanilla"]
-    found = [entry["result"]["comparison"] for entry in entries]
+    found = [entry.result["comparison"] for entry in entries]
     lower = [each["p_value"] < 0.05 and each["sensitive"] < each["insensitive"] for each in found]
     kept = fmean(each["insensitive"] for each in found)
     verdict = "not reproduced"
@@ -97,7 +97,7 @@ def regions(evidence: Evidence) -> Finding:
 def suppression(evidence: Evidence) -> Finding:
     """Claim 5."""
     entries = evidence.need("suppression", "vanilla")["vanilla"]
-    betas = entries[0]["result"]["betas"]
+    betas = entries[0].result["betas"]
     if missing := {1.0, 0.85, 0.7} - set(betas):
         raise NotRunError(f"no record of suppression at β = {', '.join(map(str, sorted(missing)))}")
 
@@ -118,6 +118,4 @@ def suppression(evidence: Evidence) -> Finding:
     holds = [2 * len(found[way]) > len(ATTACKS), sign(less, whole) < 0, 2 * least.mean < whole.mean]
     verdict = "reproduced" if all(holds) else "partly" if found[way] else "not reproduced"
     counted = ", ".join(f"{len(names)} of {len(ATTACKS)} {way.replace('_', ' ')}" for way, names in found.items())
-    return Finding(
-        verdict, f"peaks near β = 0.85: {counted}; clean {whole}, {less} at β = 0.85, {least} at β = 0.7"
-    )
+    return Finding(verdict, f"peaks near β = 0.85: {counted}; clean {whole}, {less} at β = 0.85, {least} at β = 0.7")

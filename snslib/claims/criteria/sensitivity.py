@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from itertools import product
 from statistics import fmean
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,13 +11,14 @@ from snslib.attacks import ATTACKS
 from snslib.claims.criteria.finding import Finding
 from snslib.claims.records import Evidence, NotRunError, share_of
 from snslib.study.defenses import LABELS
+from snslib.study.records import Record
 
 TOP = 0.1  # the sensitive neurons are the top 10% of a layer
 
 
-def _sorted(entries: Sequence[dict[str, Any]], layer: str) -> Tensor:
+def _sorted(entries: Sequence[Record], layer: str) -> Tensor:
     """The layer's sensitivities from high to low, each rank averaged over the seeds."""
-    of_seeds = [torch.tensor(entry["result"]["sigma"][layer]).double() for entry in entries]
+    of_seeds = [torch.tensor(entry.result["sigma"][layer]).double() for entry in entries]
     return torch.stack([sigma.sort(descending=True).values for sigma in of_seeds]).mean(0)
 
 
@@ -26,37 +26,37 @@ def _top(sigma: Tensor) -> int:
     return max(1, int(TOP * len(sigma)))
 
 
-def _top_mean(entries: Sequence[dict[str, Any]], layer: str) -> float:
+def _top_mean(entries: Sequence[Record], layer: str) -> float:
     sigma = _sorted(entries, layer)
     return sigma[: _top(sigma)].mean().item()
 
 
-def _mean(entries: Sequence[dict[str, Any]], layer: str) -> float:
+def _mean(entries: Sequence[Record], layer: str) -> float:
     return _sorted(entries, layer).mean().item()
 
 
-def _relative(entries: Sequence[dict[str, Any]], layer: str) -> float:
+def _relative(entries: Sequence[Record], layer: str) -> float:
     """The layer's summed sensitivity over its summed clean output; 0 for a layer that puts out nothing."""
-    measured = [entry["result"] for entry in entries]
+    measured = [entry.result for entry in entries]
     return fmean(sum(r["sigma"][layer]) / output if (output := sum(r["activation"][layer])) else 0.0 for r in measured)
 
 
-def _layers(entries: Sequence[dict[str, Any]]) -> list[str]:
-    return [layer for layer in entries[0]["result"]["sigma"] if layer != "fc"]
+def _layers(entries: Sequence[Record]) -> list[str]:
+    return [layer for layer in entries[0].result["sigma"] if layer != "fc"]
 
 
 def _lower(
-    statistic: Callable[[Sequence[dict[str, Any]], str], float],
-    a: Sequence[dict[str, Any]],
-    b: Sequence[dict[str, Any]],
+    statistic: Callable[[Sequence[Record], str], float],
+    a: Sequence[Record],
+    b: Sequence[Record],
     layers: Sequence[str],
 ) -> tuple[int, str]:
     """In how many layers the statistic of a is below that of b, and that in words, with each seed that both have."""
 
-    def count(a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]]) -> int:
+    def count(a: Sequence[Record], b: Sequence[Record]) -> int:
         return sum(statistic(a, layer) < statistic(b, layer) for layer in layers)
 
-    both = [([x], [y]) for x, y in product(a, b) if x.get("seed") == y.get("seed")]
+    both = [([x], [y]) for x, y in product(a, b) if x.seed == y.seed]
     text = f"{count(a, b)} of {len(layers)} layers"
     if len(both) > 1:
         text += f" (seed by seed {', '.join(str(count(x, y)) for x, y in both)})"
@@ -124,7 +124,7 @@ def below_pat(evidence: Evidence) -> Finding:
     """Claim 14."""
     entries = evidence.need("sensitivity", "sns_sen_adv", "pat", split="test", under="pgd")
     entries |= evidence.find("sensitivity", "sns_sen_adv_online", split="test", under="pgd")
-    layers = entries["sns_sen_adv"][0]["config"]["trained"]["sns"]["layers"]
+    layers = entries["sns_sen_adv"][0].config["trained"]["sns"]["layers"]
     lower, text = _lower(_mean, entries["sns_sen_adv"], entries["pat"], layers)
     _, relative = _lower(_relative, entries["sns_sen_adv"], entries["pat"], layers)
     verdict = "reproduced" if lower == len(layers) else "partly" if 2 * lower > len(layers) else "not reproduced"

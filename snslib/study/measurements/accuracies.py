@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -10,6 +10,7 @@ from snslib import attacks
 from snslib.evaluation.corruptions import CORRUPTIONS, as_attack
 from snslib.evaluation.robustness import strong_pgd
 from snslib.study.measurements.measured import measured, shared_accuracy
+from snslib.study.records import Record
 
 if TYPE_CHECKING:
     from snslib.study.networks import Networks
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 EPSILONS = [n / 255 for n in (2, 4, 8, 16, 32, 64)]  # of accuracy_by_eps
 
 
-def accuracy(networks: Networks, defense: str) -> dict[str, Any]:
+def accuracy(networks: Networks, defense: str) -> Record:
     """Accuracy on the test images, clean and under the four attacks, white-box (Table 1).
 
     Result: "clean" and each attack to the share of images still right.
@@ -33,7 +34,7 @@ def accuracy(networks: Networks, defense: str) -> dict[str, Any]:
     return measured(networks, "accuracy", defense, {"n": len(networks.test)}, compute)
 
 
-def accuracy_on_fixed(networks: Networks, defense: str) -> dict[str, Any]:
+def accuracy_on_fixed(networks: Networks, defense: str) -> Record:
     """Accuracy on test images that PGD made on the *vanilla* model: no white-box attack, and no test of a defense.
 
     Result: the share of images still right.
@@ -53,7 +54,7 @@ def accuracy_on_fixed(networks: Networks, defense: str) -> dict[str, Any]:
 
 def strong_accuracy(
     networks: Networks, defense: str, steps: int = 50, restarts: int = 1, n: int | None = None
-) -> dict[str, Any]:
+) -> Record:
     """Accuracy under a stronger PGD: more steps of eps / 4 from random starts, on the first n test images or all.
 
     Result: the share of images that are right as they are and after the attack from every start.
@@ -69,7 +70,7 @@ def strong_accuracy(
     return measured(networks, "strong-accuracy", defense, inputs, compute)
 
 
-def accuracy_by_eps(networks: Networks, defense: str, epsilons: list[float] = EPSILONS) -> dict[str, Any]:
+def accuracy_by_eps(networks: Networks, defense: str, epsilons: list[float] = EPSILONS) -> Record:
     """Accuracy on the test images under PGD at several radii, each with a step size of eps / 10.
 
     Result: the share of images still right, one per radius.
@@ -84,7 +85,7 @@ def accuracy_by_eps(networks: Networks, defense: str, epsilons: list[float] = EP
     return measured(networks, "accuracy-by-eps", defense, {"n": len(networks.test), "epsilons": epsilons}, compute)
 
 
-def corrupted_accuracy(networks: Networks, defense: str) -> dict[str, Any]:
+def corrupted_accuracy(networks: Networks, defense: str) -> Record:
     """Accuracy on the test images under the four corruptions of Fig. 7b and 10.
 
     Result: each corruption to the share of images still right at severities 1 to 5.

@@ -13,6 +13,7 @@ from snslib.data import Split, batches, to_float
 from snslib.evaluation.accuracy import correct
 from snslib.inference import images_at_once
 from snslib.study import records, results
+from snslib.study.records import Record
 from snslib.training import parallel
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 ROBUSTNESS: dict[str, Any] = {"scrutiny": {}}  # by which some published measurements are found; their inputs hold it
 
 
-def measured(
-    networks: Networks, what: str, defense: str, inputs: dict[str, Any], compute: Callable[[], Any]
-) -> dict[str, Any]:
+def measured(networks: Networks, what: str, defense: str, inputs: dict[str, Any], compute: Callable[[], Any]) -> Record:
     """The record of a measurement of one network: published, or found in the cache, or else computed and written.
 
     Args:

@@ -26,6 +26,7 @@ from snslib.sensitivity import (
 )
 from snslib.study.measurements.measured import images_of, measured
 from snslib.study.measurements.sensitivities import sensitivity
+from snslib.study.records import Record
 
 if TYPE_CHECKING:
     from snslib.study.networks import Networks
@@ -34,7 +35,7 @@ BETAS = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5]  # Fig. 3a
 BLOCKS = 20  # of the images that are attacked toward a class, for the errors of Fig. 2b
 
 
-def targeted_neurons(networks: Networks, layer: str = "pool5", k: int = 20) -> dict[str, Any]:
+def targeted_neurons(networks: Networks, layer: str = "pool5", k: int = 20) -> Record:
     """Sensitive and important neurons of the vanilla model for each target class (sections 3.2 and 3.3).
 
     For each class y, targeted PGD moves up to n_pairs training images of other classes toward y. Of more than ten
@@ -106,7 +107,7 @@ def targeted_neurons(networks: Networks, layer: str = "pool5", k: int = 20) -> d
     return measured(networks, "targeted-neurons", "vanilla", inputs, compute)
 
 
-def regions(networks: Networks, layer: str, n: int | None = None) -> dict[str, Any]:
+def regions(networks: Networks, layer: str, n: int | None = None) -> Record:
     """How much of what neurons of the vanilla model look at stays the same under PGD (Fig. 4-5, 14-17).
 
     The quarter of the layer's neurons that is most sensitive on these images is held against the least sensitive
@@ -149,8 +150,9 @@ def regions(networks: Networks, layer: str, n: int | None = None) -> dict[str, A
     return measured(networks, "regions", "vanilla", {"layer": layer, "n": len(images)}, compute)
 
 
-def suppression(networks: Networks, which: str = "sensitive", betas: list[float] = BETAS, n: int | None = None
-) -> dict[str, Any]:
+def suppression(
+    networks: Networks, which: str = "sensitive", betas: list[float] = BETAS, n: int | None = None
+) -> Record:
     """Accuracy of the vanilla model when some neurons' outputs are multiplied by beta (Fig. 3a).
 
     Args:
@@ -172,7 +174,7 @@ def suppression(networks: Networks, which: str = "sensitive", betas: list[float]
 
     def compute() -> dict[str, Any]:
         model = networks.model("vanilla")
-        sigma = sensitivity(networks, "vanilla", split="train")["result"]["sigma"]
+        sigma = sensitivity(networks, "vanilla", split="train").result["sigma"]
         of_convs = {name: torch.tensor(sigma[name]) for name in networks.conv_layers}
         omega = choose_neurons(of_convs, which, s.fraction, s.seed)
         result: dict[str, Any] = {"betas": betas, "white_box": {}, "transferred": {}}

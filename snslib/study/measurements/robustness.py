@@ -12,6 +12,7 @@ from snslib.evaluation import robustness
 from snslib.evaluation.accuracy import accuracy
 from snslib.sensitivity import dual_pairs
 from snslib.study.measurements.measured import ROBUSTNESS, first_tenth, measured
+from snslib.study.records import Record
 
 if TYPE_CHECKING:
     from snslib.study.networks import Networks
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 N_STATISTICS = 2000  # training images whose statistics BatchNorm is given
 
 
-def pgd_accuracy(networks: Networks, defense: str, n: int | None = None) -> dict[str, Any]:
+def pgd_accuracy(networks: Networks, defense: str, n: int | None = None) -> Record:
     """Accuracy under the paper's PGD, on the images on which the others here are measured.
 
     Result: "clean" and "pgd", the share of images still right.
@@ -33,7 +34,7 @@ def pgd_accuracy(networks: Networks, defense: str, n: int | None = None) -> dict
     return measured(networks, "pgd-accuracy", defense, {"n": len(images)} | ROBUSTNESS, compute)
 
 
-def targeted_pgd(networks: Networks, defense: str, n: int | None = None, steps: int = 100) -> dict[str, Any]:
+def targeted_pgd(networks: Networks, defense: str, n: int | None = None, steps: int = 100) -> Record:
     """Accuracy under ``robustness.strong_pgd`` toward the other classes, from one random start each.
 
     Result: the share of images that are right after every attempt.
@@ -48,7 +49,7 @@ def targeted_pgd(networks: Networks, defense: str, n: int | None = None, steps: 
     return measured(networks, "targeted-pgd", defense, {"n": len(images), "steps": steps} | ROBUSTNESS, compute)
 
 
-def autoattack(networks: Networks, defense: str, n: int | None = None) -> dict[str, Any]:
+def autoattack(networks: Networks, defense: str, n: int | None = None) -> Record:
     """Accuracy under :func:`snslib.evaluation.robustness.autoattack`.
 
     Result: "accuracy", the share of images that are right after its four attacks; "warnings", what AutoAttack has
@@ -66,7 +67,7 @@ def autoattack(networks: Networks, defense: str, n: int | None = None) -> dict[s
     return measured(networks, "autoattack", defense, inputs | ROBUSTNESS, compute)
 
 
-def sanity_checks(networks: Networks, defense: str, source: str, n: int | None = None) -> dict[str, Any]:
+def sanity_checks(networks: Networks, defense: str, source: str, n: int | None = None) -> Record:
     """The signs of masked gradients, with transferred examples from another of the models.
 
     Result: as :func:`snslib.evaluation.robustness.sanity_checks` returns it.
@@ -81,9 +82,7 @@ def sanity_checks(networks: Networks, defense: str, source: str, n: int | None =
     return measured(networks, "sanity-checks", defense, inputs | ROBUSTNESS, compute)
 
 
-def transfer_matrix(
-    networks: Networks, models: Mapping[str, tuple[Networks, str]], n: int | None = None
-) -> dict[str, Any]:
+def transfer_matrix(networks: Networks, models: Mapping[str, tuple[Networks, str]], n: int | None = None) -> Record:
     """Accuracy of each model on images that the paper's PGD made on each.
 
     Args:
@@ -104,7 +103,7 @@ def transfer_matrix(
     return measured(networks, "transfer-matrix", first, inputs | ROBUSTNESS, compute)
 
 
-def accuracy_by_statistics(networks: Networks, defense: str, n: int | None = None) -> dict[str, Any]:
+def accuracy_by_statistics(networks: Networks, defense: str, n: int | None = None) -> Record:
     """Accuracy by the images whose statistics BatchNorm is given, see ``robustness.with_statistics_of``.
 
     Result: "kept" (the statistics that training left), "clean" (those of N_STATISTICS training images) and "fixed"
@@ -136,7 +135,7 @@ def accuracy_by_statistics(networks: Networks, defense: str, n: int | None = Non
     return measured(networks, "accuracy-by-statistics", defense, inputs | ROBUSTNESS, compute)
 
 
-def loss_surface(networks: Networks, defense: str, points: int = 21, n: int = 20) -> dict[str, Any]:
+def loss_surface(networks: Networks, defense: str, points: int = 21, n: int = 20) -> Record:
     """The loss around the images, averaged over them.
 
     Result: "offsets" and "loss", as :func:`snslib.evaluation.robustness.loss_surface` returns them.

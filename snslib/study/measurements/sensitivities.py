@@ -19,13 +19,14 @@ from snslib.study.measurements.measured import (
     mean_over_processes,
     measured,
 )
+from snslib.study.records import Record
 from snslib.training import parallel
 
 if TYPE_CHECKING:
     from snslib.study.networks import Networks
 
 
-def sensitivity(networks: Networks, defense: str, attack: str = "pgd", split: str = "test") -> dict[str, Any]:
+def sensitivity(networks: Networks, defense: str, attack: str = "pgd", split: str = "test") -> Record:
     """Sensitivity of every neuron of the convolutional layers and fc (Eq. 1), attacked white-box.
 
     Args:
@@ -59,7 +60,7 @@ def _moved_by(networks: Networks, name: str) -> Attack:
     return networks.attacks[name]
 
 
-def sensitivity_of_halves(networks: Networks, defense: str) -> dict[str, Any]:
+def sensitivity_of_halves(networks: Networks, defense: str) -> Record:
     """Sensitivity under PGD, measured apart on two disjoint halves of the images that select the neurons.
 
     The halves are every other one of ``n_pairs`` training images: what differs between them is chance.
@@ -78,7 +79,7 @@ def sensitivity_of_halves(networks: Networks, defense: str) -> dict[str, Any]:
     return measured(networks, "sensitivity-of-halves", defense, {"split": "train", "n": len(images)}, compute)
 
 
-def variance(networks: Networks, defense: str, n: int | None = None) -> dict[str, Any]:
+def variance(networks: Networks, defense: str, n: int | None = None) -> Record:
     """How much each neuron varies from image to image, see :func:`snslib.sensitivity.neuron_variance`.
 
     Result: "over_images" and "over_all", layer to one variance per neuron, of the convolutional layers and fc.
@@ -101,7 +102,7 @@ def effect_of_sns(networks: Networks, defense: str) -> dict[str, dict[str, float
         over their summed clean output; "dead", how many put out nothing any more for any test image.
     """
     omega = networks.stabilised_neurons(defense)
-    results = {"before": sensitivity(networks, "vanilla")["result"], "after": sensitivity(networks, defense)["result"]}
+    results = {"before": sensitivity(networks, "vanilla").result, "after": sensitivity(networks, defense).result}
     effect: dict[str, dict[str, float]] = {}
     for layer, neurons in omega.items():
         effect[layer] = {"chosen": len(neurons)}
