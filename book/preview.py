@@ -11,8 +11,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from snslib.book import findings, text
 from snslib.book.figures import defenses, use_style
+from snslib.claims import accuracies, robustness
 from snslib.study import results
 
 FOLDER = "cifar10/vgg16-w0.25"  # of results/, as the text beside the figure says
@@ -35,9 +35,9 @@ PAGE = """
 def figure() -> str:
     """The figure as SVG, as wide as its place on the page."""
     use_style()
-    strong = text.strong_name(results.records(FOLDER, "strong-accuracy"))
+    strong = robustness.strong_name(results.records(FOLDER, "strong-accuracy"))
     written = io.StringIO()
-    defenses.against_paper(findings.under_pgd(FOLDER, findings.HEADLINE), strong).savefig(written, format="svg")
+    defenses.against_paper(accuracies.under_pgd(FOLDER, accuracies.HEADLINE), strong).savefig(written, format="svg")
     _, tag, svg = written.getvalue().partition("<svg")
     return f'{tag} style="width: 740px; height: auto"{svg}'
 

@@ -173,6 +173,36 @@ def _mean_over_images(
     return {name: means[name] for name in names if name in means}
 
 
+def relative_sensitivity(sigma: Sequence[float] | Tensor, activation: Sequence[float] | Tensor) -> float:
+    """How much of a layer's output an attack moves: its summed sensitivity over its summed clean output.
+
+    Args:
+        sigma: the neurons' sensitivities (C,), of :func:`neuron_sensitivity`.
+        activation: the L1 norms of their clean outputs (C,), of :func:`neuron_activation`.
+
+    Returns:
+        1 where as much is moved as there is; NaN where all neurons are inactive.
+    """
+    total = float(sum(activation))
+    return float(sum(sigma)) / total if total > 0 else math.nan
+
+
+def top_count(neurons: int, fraction: float) -> int:
+    """How many neurons a share of them is: floor(fraction * neurons), at least 1; exact, so that 0.29 of 100 are 29."""
+    return max(1, math.floor(Fraction(str(fraction)) * neurons))
+
+
+def top_mean(sigma: Sequence[float] | Tensor, fraction: float) -> float:
+    """The mean sensitivity of the most sensitive share of a layer's neurons (Fig. 7).
+
+    Args:
+        sigma: sensitivities (C,).
+        fraction: in (0, 1].
+    """
+    values = torch.as_tensor(sigma, dtype=torch.float64)
+    return values.topk(top_count(len(values), fraction)).values.mean().item()
+
+
 def top_neurons(sigma: Mapping[str, Tensor], fraction: float | None = None, k: int | None = None) -> dict[str, Tensor]:
     """The most sensitive neurons of each layer, Omega_l = top-k(F_l, sigma) (Eq. 2).
 
@@ -198,7 +228,7 @@ def top_neurons(sigma: Mapping[str, Tensor], fraction: float | None = None, k: i
     def count(channels: int) -> int:
         if fraction is None:
             return min(k or 1, channels)
-        return max(1, math.floor(Fraction(str(fraction)) * channels))  # exact: 0.29 of 100 are 29
+        return top_count(channels, fraction)
 
     return {name: _top(value, count(len(value))) for name, value in sigma.items()}
 

@@ -6,7 +6,7 @@ import torch
 
 from snslib.attacks import ATTACKS
 from snslib.claims import claims
-from snslib.claims.criteria.finding import Finding
+from snslib.claims.criteria.outcome import Outcome
 from snslib.files import save_tensors
 from snslib.study import results
 from snslib.study.records import Record
@@ -58,11 +58,11 @@ def put_targeted(sensitive: dict[str, list[list[int]]], penultimate: dict[str, l
     put("vanilla", "targeted-neurons", result, layer="pool5", k=k)
 
 
-def finding(number: int) -> Finding:
+def outcome(number: int) -> Outcome:
     [found] = [found for claim, found in claims.scorecard(FOLDER) if claim.number == number]
     assert found.verdict in claims.VERDICTS
     return found
 
 
 def verdict(number: int) -> str:
-    return finding(number).verdict
+    return outcome(number).verdict

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from recorded import ALEXNET, FOLDER, HALF, finding, put_accuracy, put_sensitivity, put_targeted, verdict
+from recorded import ALEXNET, FOLDER, HALF, outcome, put_accuracy, put_sensitivity, put_targeted, verdict
 
 from snslib.claims import claims, paper
-from snslib.claims.criteria.finding import Finding
+from snslib.claims.criteria.outcome import Outcome
 from snslib.training import pretrained
 
 
@@ -19,12 +19,12 @@ def test_without_records_nothing_is_decided() -> None:
     card = claims.scorecard(FOLDER)
     assert [claim.number for claim, _ in card] == list(range(1, 17))
     assert {found.verdict for _, found in card} == {"not run"}
-    assert all(found.ours and not found.records for _, found in card)
-    assert "sns_sen_adv" in card[11][1].ours
+    assert all(found.measured and not found.records for _, found in card)
+    assert "sns_sen_adv" in card[11][1].measured
 
 
 def test_every_claim_says_what_the_paper_has_and_what_decides() -> None:
-    assert all(claim.theirs() and claim.criterion and claim.place for claim in claims.CLAIMS)
+    assert all(claim.printed() and claim.criterion and claim.place for claim in claims.CLAIMS)
     chapters = Path(__file__).parent.parent / "notebooks"
     assert all((chapters / f"{claim.chapter}.ipynb").exists() for claim in claims.CLAIMS)
 
@@ -32,14 +32,14 @@ def test_every_claim_says_what_the_paper_has_and_what_decides() -> None:
 def test_one_missing_row_is_named() -> None:
     put_accuracy("sns_sen_cls", HALF)
     put_accuracy("nat", HALF)
-    assert finding(10) == Finding("not run", "no record of accuracy: eat")
+    assert outcome(10) == Outcome("not run", "no record of accuracy: eat")
 
 
 def test_the_papers_own_table_1_is_reproduced() -> None:
     for row, values in paper.table1().items():
         put_accuracy(row, values)
     assert [verdict(number) for number in (10, 11, 12, 13)] == ["reproduced"] * 4
-    assert all(finding(number).ours == claims.of_paper(number).ours for number in (10, 11, 12, 13))
+    assert all(outcome(number).measured == claims.of_paper(number).measured for number in (10, 11, 12, 13))
 
 
 def test_the_papers_own_table_2_does_not_keep_the_whole_order() -> None:
@@ -47,7 +47,7 @@ def test_the_papers_own_table_2_does_not_keep_the_whole_order() -> None:
     for row, values in paper.table2().items():
         put_accuracy(row, values, ALEXNET)
     assert verdict(16) == "partly"
-    assert "$ ahead in 12 of 12" in finding(16).ours
+    assert "$ ahead in 12 of 12" in outcome(16).measured
     assert verdict(12) == "not run"  # of the other folder
 
 
@@ -57,7 +57,7 @@ def test_the_papers_own_tables_3_and_4_are_reproduced() -> None:
     assert [verdict(number) for number in (2, 3)] == ["reproduced"] * 2
 
 
-def test_what_the_paper_shows_of_other_networks_is_judged_there_too() -> None:
+def test_what_the_paper_shows_of_other_networks_is_decided_there_too() -> None:
     assert claims.elsewhere() == []
     for row, sigma in {"vanilla": [2.0, 4.0], "pat": [1.0, 1.0]}.items():
         put_sensitivity(row, {"conv1": sigma}, folder=ALEXNET)

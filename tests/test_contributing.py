@@ -31,7 +31,7 @@ from snslib.study.networks import Networks
 
 networks = Networks(TINY, {cache!r}, lambda line: None)
 record = measure.accuracy(networks, "smoothed")
-print(tables.accuracy_table([record], "Accuracy.", "tbl-x").data)
+print(tables.accuracy([record], "Accuracy.", "tbl-x").data)
 defenses.validation_curves({{"smoothed": networks.history("smoothed")}})
 shares = {{column: {{"smoothed": record.result[column]}} for column in ("clean", "pgd")}}
 defenses.accuracy_points(shares, {{"clean": 20, "pgd": 20}})

@@ -30,7 +30,7 @@ from snslib.book.figures import (
     use_style,
 )
 from snslib.book.figures.numbers import to_csv
-from snslib.claims.correlation import Cell
+from snslib.claims.correlation import Point
 from snslib.claims.statistics import interval
 from snslib.study.defenses import LABELS
 
@@ -200,7 +200,7 @@ def test_figures_of_overlap() -> None:
 def test_figures_of_relation() -> None:
     figure = correlation.under_each({"pgd": {"pat": LAYERS}, "fog-5": {"pat": {"conv1": 2}}}, "σ")
     assert line(figure) == "panel,series,x,y | 1 PGD,PAT,conv1,0.5 | 1 PGD,PAT,fc,0.25 | 2 fog 5,PAT,conv1,2"
-    cells = [Cell("pat", "pgd", 0.25, 0.5), Cell("pat", "fog-5", 0.125, 0.75)]
+    cells = [Point("pat", "pgd", 0.25, 0.5), Point("pat", "fog-5", 0.125, 0.75)]
     assert line(correlation.lost_accuracy(cells)) == "series,x,y | PAT, attacks,0.25,50 | PAT, corruptions,0.125,75"
     assert line(correlation.over_networks({"all": cells})) == "series,x,y | all,0.25,50 | all,0.125,75"
 

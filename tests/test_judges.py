@@ -11,7 +11,7 @@ from recorded import (
     LAYERS,
     PAIRS,
     N,
-    finding,
+    outcome,
     put,
     put_accuracy,
     put_model,
@@ -21,7 +21,7 @@ from recorded import (
 )
 
 from snslib.attacks import ATTACKS
-from snslib.claims.criteria.finding import Finding
+from snslib.claims.criteria.outcome import Outcome
 from snslib.training import pretrained
 
 
@@ -84,10 +84,10 @@ def test_the_strong_attack_and_the_online_row_are_told_and_do_not_decide() -> No
     put_accuracy("sns_sen_adv_online", dict.fromkeys(COLUMNS, 45.0))
     put("sns_sen_adv", "strong-accuracy", 0.012, n=1000, steps=100, restarts=5)
     put("sns_sen_adv_online", "strong-accuracy", 0.4, n=1000, steps=100, restarts=5)
-    found = finding(12)
+    found = outcome(12)
     assert found.verdict == "reproduced"
-    assert "PGD-100 × 5 leaves $\\mathrm{SNS}_{sen}^{adv}$ 1.20%" in found.ours
-    assert "online: ahead in 0 of 8, behind in 8, clean 45.00%, PGD 45.00%, strong attack 40.00%" in found.ours
+    assert "PGD-100 × 5 leaves $\\mathrm{SNS}_{sen}^{adv}$ 1.20%" in found.measured
+    assert "online: ahead in 0 of 8, behind in 8, clean 45.00%, PGD 45.00%, strong attack 40.00%" in found.measured
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_seeds_of_a_row_are_taken_together() -> None:
     for seed, gain in enumerate((1.0, 3.0, 5.0)):  # one seed at a time would be level, ahead, ahead
         put_accuracy("sns_sen_cls", {column: 50 + gain for column in COLUMNS}, seed=seed)
         put_accuracy("sns_all_cls", HALF, seed=seed)
-    assert "53.00 ± 2.00%" in finding(11).ours
-    assert "ahead in 0 of 4" in finding(11).ours  # 3 points, and 2.78 * 1.41 * 0.82 for the spread
-    assert {entry.seed for entry in finding(11).records} == {0, 1, 2}
+    assert "53.00 ± 2.00%" in outcome(11).measured
+    assert "ahead in 0 of 4" in outcome(11).measured  # 3 points, and 2.78 * 1.41 * 0.82 for the spread
+    assert {entry.seed for entry in outcome(11).records} == {0, 1, 2}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_the_best_first_layer(changes: dict[str, float], expected: str) -> None:
     put_accuracy("fig3b_conv8", HALF | changes)
     for layer in ("conv1", "conv11", "fc"):
         put_accuracy(f"fig3b_{layer}", dict.fromkeys(COLUMNS, 48.0))
-    assert "no record of accuracy: fig3b_conv4" in finding(9).ours
+    assert "no record of accuracy: fig3b_conv4" in outcome(9).measured
     put_accuracy("fig3b_conv4", HALF | dict.fromkeys(changes, 51.0))
     assert verdict(9) == expected
 
@@ -189,7 +189,7 @@ def test_sensitive_neurons_layer_by_layer(lower: int, expected: str) -> None:
 def test_an_attack_that_is_not_run_leaves_it_partly() -> None:
     put_top(3, "pgd")
     assert verdict(7) == "partly"
-    assert finding(7).ours.endswith("not run: Step-LL, MI-FGSM, FGSM")
+    assert outcome(7).measured.endswith("not run: Step-LL, MI-FGSM, FGSM")
 
 
 @pytest.mark.parametrize(("lower", "expected"), [(3, "not reproduced"), (2, "partly"), (1, "reproduced")])
@@ -199,7 +199,7 @@ def test_fog_turns_the_order(lower: int, expected: str) -> None:
     assert verdict(8) == expected
     for row, share in (("vanilla", 0.3364), ("pat", 0.5564)):
         put(row, "corrupted-accuracy", {"fog": [0.9, 0.8, 0.7, 0.6, share]}, n=N)
-    assert finding(8).ours.endswith("Vanilla accuracy in fog 33.64%; PAT accuracy in fog 55.64%")
+    assert outcome(8).measured.endswith("Vanilla accuracy in fog 33.64%; PAT accuracy in fog 55.64%")
 
 
 @pytest.mark.parametrize(("lower", "expected"), [(3, "reproduced"), (2, "partly"), (1, "not reproduced")])
@@ -209,14 +209,14 @@ def test_stabilised_layers_only_are_held_against_pat(lower: int, expected: str) 
     put_sensitivity("sns_sen_adv", {"conv1": [9.0], **after})
     put_sensitivity("sns_sen_adv_online", each([0.5]))
     assert verdict(14) == expected
-    assert "online: lower in 3 of 3 layers" in finding(14).ours
+    assert "online: lower in 3 of 3 layers" in outcome(14).measured
 
 
 def test_each_seed_has_its_own_count() -> None:
     for seed, value in enumerate((0.5, 1.1)):
         put_sensitivity("pat", each([1.0]), seed=seed)
         put_sensitivity("sns_sen_adv", each([value]), seed=seed)
-    assert finding(14).ours.startswith("lower in 3 of 3 layers (seed by seed 3, 0)")
+    assert outcome(14).measured.startswith("lower in 3 of 3 layers (seed by seed 3, 0)")
 
 
 # --- targeted neurons and suppression ---
@@ -237,12 +237,12 @@ def test_sensitive_and_important_neurons(important: list[list[int]], expected: s
 
 def test_classes_that_no_image_reached_are_left_out() -> None:
     put_targeted(ANY, {"sensitive": [[0, 1], []], "important": [[0, 1], []]})
-    assert "1 of 1 classes" in finding(1).ours
+    assert "1 of 1 classes" in outcome(1).measured
 
 
 def test_no_target_reached_is_not_run() -> None:
     put_targeted(ANY, {"sensitive": [[], []], "important": [[], []]})
-    assert finding(1) == Finding("not run", "no image reached its target", finding(1).records)
+    assert outcome(1) == Outcome("not run", "no image reached its target", outcome(1).records)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_the_first_neuron_of_fc(hits: int, expected: str) -> None:
     fc = [[target if target < hits else 9, 5] for target in range(4)]
     put_targeted({"conv1": fc, "fc": fc}, {"sensitive": fc, "important": fc})
     assert verdict(3) == expected
-    assert finding(3).ours == f"{hits} of 4 targets"
+    assert outcome(3).measured == f"{hits} of 4 targets"
 
 
 def put_suppression(peak: float, attacks: int, less: float, least: float) -> None:
@@ -321,7 +321,7 @@ def test_cost(epochs: int, seconds: float, pgd: float, expected: str) -> None:
 def test_times_on_different_devices_are_not_compared() -> None:
     for row, device in (("vanilla", "cpu"), ("pat", "cuda"), ("sns_sen_adv", "cpu")):
         put_model(row, 1, 1, device)
-    assert finding(15).ours == "the models were trained on different devices"
+    assert outcome(15).measured == "the models were trained on different devices"
 
 
 @pytest.mark.parametrize(

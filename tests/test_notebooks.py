@@ -38,7 +38,7 @@ def first_seconds(path: Path, **injected: Any) -> None:
     namespace: dict[str, Any] = {}
     exec(parameters.source, namespace)
     namespace.update(injected)
-    exec(guard.source.rpartition("use_style()")[0], namespace)
+    exec(guard.source, namespace)
 
 
 def test_there_are_eight_chapters() -> None:

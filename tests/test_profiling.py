@@ -2,7 +2,6 @@
 
 import csv
 import inspect
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -486,13 +485,6 @@ def test_parameters_are_read_as_a_shell_passes_them() -> None:
     for name, value in {"epss": 1, "eps": "big", "n_images": "1.5", "mean": "a,b,c", "layers": 3}.items():
         with pytest.raises(ValueError, match=name):
             options.from_parameters({name: value})
-    with pytest.raises(ValueError, match="unknown parameter epss; this notebook takes model, data, out"):
-        options.read({"epss": 1.0})
-    with pytest.raises(ValueError, match=r"unknown parameter model; this notebook takes data, out, .*, network"):
-        options.read({"model": None}, network="model")
-    with pytest.raises(ValueError, match="model, data: one needs the other"):
-        options.read({"network": "torchvision:resnet50", "data": None}, network="model")
-    assert options.read({"json": json, "model": None, "eps": "8/255", "_": 3}) == {"eps": 8 / 255}
 
 
 def test_the_command_explains_every_argument(

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from snslib.book import findings, tables
-from snslib.claims import paper
+from snslib.book import tables
+from snslib.claims import accuracies, paper, robustness, stabilised
 from snslib.files import save_tensors
 from snslib.study import results as published
 from snslib.study import rows
@@ -38,7 +38,7 @@ def scrutinised(root: Path, row: str, pgd: float, strong: float, auto: float, fa
     put(root, row, "pgd-accuracy", {"clean": 0.9, "pgd": pgd}, n=1000, attack={"steps": 10})
     put(root, row, "strong-accuracy", strong, n=1000, steps=100, restarts=5)
     put(root, row, "autoattack", {"accuracy": auto, "warnings": []}, n=1000)
-    put(root, row, "sanity-checks", {name: {"passed": name != failing} for name in findings.CHECKS}, n=1000)
+    put(root, row, "sanity-checks", {name: {"passed": name != failing} for name in robustness.CHECKS}, n=1000)
 
 
 def test_the_lowest_number_of_a_row_is_bold_and_failed_checks_are_named(results: Path) -> None:
@@ -47,14 +47,14 @@ def test_the_lowest_number_of_a_row_is_bold_and_failed_checks_are_named(results:
     put(results, "sns", "targeted-pgd", 0.01, n=1000, steps=100)
     put(results, "nat", "pgd-accuracy", {"clean": 0.8, "pgd": 0.1}, n=1000, attack={"steps": 10})
     labels = {"pat": "PAT", "sns": "SNS", "nat": "NAT", "alp": "ALP"}
-    table = tables.scrutiny_table(labels, FOLDER, "Caption.", "tbl-3").data
+    table = tables.stronger_attacks(labels, FOLDER, "Caption.", "tbl-3").data
     header, _, *lines = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header == ["model", "clean", "PGD-10", "PGD-100 × 5", "targeted", "AutoAttack", "fails"]
     assert lines[0] == ["PAT", "90.00", "33.00", "31.00", "–", "**28.00**", "none"]
     assert lines[1] == ["SNS", "90.00", "2.00", "**0.00**", "1.00", "**0.00**", "one step"]
     assert lines[2] == ["NAT", "80.00", "**10.00**", *["–"] * 4]
     assert lines[3] == ["ALP", *["–"] * 6]
-    assert findings.least(FOLDER, labels) == {
+    assert robustness.lowest_accuracy(FOLDER, labels) == {
         "pat": (0.33, 0.28, "AutoAttack", 1000),
         "sns": (0.02, 0.0, "PGD-100 × 5", 1000),
     }
@@ -63,7 +63,7 @@ def test_the_lowest_number_of_a_row_is_bold_and_failed_checks_are_named(results:
 def test_the_cost_is_told_in_epochs_and_minutes(results: Path) -> None:
     epochs = [{"pgd": share, "seconds": 90.0} for share in (0.05, 0.1, 0.08)]
     save_tensors(results / FOLDER / "pat.safetensors", {"x": torch.zeros(1)}, {"history": epochs})
-    table = tables.cost_table({"pat": "PAT", "alp": "ALP"}, FOLDER, [0.1, 0.2], "Caption.", "tbl-4").data
+    table = tables.cost({"pat": "PAT", "alp": "ALP"}, FOLDER, [0.1, 0.2], "Caption.", "tbl-4").data
     header, _, pat, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header == ["model", "epochs", "minutes", "best", "10% after", "20% after"]
     assert pat == ["PAT", "3", "4", "10.00%", "2 (3 min)", "never"]
@@ -71,11 +71,11 @@ def test_the_cost_is_told_in_epochs_and_minutes(results: Path) -> None:
 
 
 def test_every_row_of_fig_3b_is_in_its_figure_and_those_not_run_are_left_out(results: Path) -> None:
-    assert {row for values in findings.FIG_3B.values() for row in values.values()} == set(rows.FIG_3B)
-    assert findings.over_settings(FOLDER) == {}
+    assert {row for values in accuracies.FIG_3B.values() for row in values.values()} == set(rows.FIG_3B)
+    assert accuracies.over_settings(FOLDER) == {}
     put(results, "fig3b_conv8", "accuracy", RESULT)
     put(results, "fig3b_lam25", "accuracy", RESULT | {"pgd": 0.0})
-    panels = findings.over_settings(FOLDER)
+    panels = accuracies.over_settings(FOLDER)
     assert {what: list(values) for what, values in panels.items()} == {
         "first layer": ["conv8"],
         "λ, from conv8": ["5", "25"],
@@ -95,7 +95,7 @@ AFTER = {
 }
 
 
-def stabilised(root: Path, row: str, fixed: float, sensitivity: dict[str, Any], **chosen: str) -> None:
+def put_stabilised(root: Path, row: str, fixed: float, sensitivity: dict[str, Any], **chosen: str) -> None:
     trained = {"sns": {"fraction": 0.5, "layers": ["conv8", "conv9"], **chosen}}
     put(root, row, "accuracy", RESULT)
     put(root, row, "accuracy-on-fixed", fixed)
@@ -107,14 +107,14 @@ def test_the_state_of_the_stabilised_neurons(results: Path) -> None:
     """Those looked at are the vanilla model's most sensitive, under PGD and no other disturbance."""
     labels = {"sns": "SNS", "alp": "ALP"}
     put(results, "vanilla", "sensitivity", SELECTED, split="train", under="pgd")
-    stabilised(results, "sns", 0.75, AFTER)
+    put_stabilised(results, "sns", 0.75, AFTER)
     put(results, "sns", "sensitivity", BEFORE, split="test", under="fog-5")
-    assert findings.states(FOLDER, labels) == {}  # the vanilla network's own output is not recorded yet
+    assert stabilised.neuron_states(FOLDER, labels) == {}  # the vanilla network's own output is not recorded yet
     put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
     over_images = {"conv8": [9.0, 1.0, 9.0, 2.0], "conv9": [0.25, 9.0]}
     over_all = {"conv8": [9.0, 2.0, 9.0, 4.0], "conv9": [2.5, 9.0]}
     put(results, "sns", "variance", {"over_images": over_images, "over_all": over_all})
-    table = tables.loophole_table(labels, FOLDER, "Caption.", "tbl-2").data
+    table = tables.stabilised_neurons(labels, FOLDER, "Caption.", "tbl-2").data
     _, _, sns, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
     dead, output, sigma, relative = 1 / 3, (4 / 10 + 0.5 / 2) / 2, (0.5 + 0.25) / 2, (1 / 4 + 0.25 / 0.5) / 2
     assert sns[:5] == ["SNS", "90.00", "75.00", "12.50", "6.25"]
@@ -130,14 +130,14 @@ def test_each_seed_has_sensitive_neurons_of_its_own_and_the_table_shows_the_mean
     for seed, selected in (("", SELECTED), ("-seed1", other)):
         put(results, f"vanilla{seed}", "sensitivity", selected, split="train", under="pgd")
         put(results, f"vanilla{seed}", "sensitivity", BEFORE, split="test", under="pgd", trained={})
-    stabilised(results, "sns", 0.75, AFTER)
-    stabilised(results, "sns-seed1", 0.25, AFTER)
-    stabilised(results, "sns-seed2", 0.0, AFTER)  # which lacks its vanilla model
-    state = findings.states(FOLDER, ["sns"])["sns"]
+    put_stabilised(results, "sns", 0.75, AFTER)
+    put_stabilised(results, "sns-seed1", 0.25, AFTER)
+    put_stabilised(results, "sns-seed2", 0.0, AFTER)  # which lacks its vanilla model
+    state = stabilised.neuron_states(FOLDER, ["sns"])["sns"]
     assert (state["seeds"], state["fixed"]) == (2, 0.5)
     assert state["dead"] == pytest.approx((1 / 3 + 0) / 2)
     assert state["output"] == pytest.approx(((4 / 10 + 0.5 / 2) / 2 + (18 / 2 + 9 / 1) / 2) / 2)
-    line = tables.loophole_table({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data
+    line = tables.stabilised_neurons({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data
     assert "| SNS, 2 seeds | 90.00 | 50.00 |" in line
 
 
@@ -145,8 +145,8 @@ def test_a_row_that_stabilises_other_neurons_is_looked_at_for_those(results: Pat
     """The least sensitive of AFTER are 0 and 2 of conv8 and 1 of conv9, which put out 9 each."""
     put(results, "vanilla", "sensitivity", SELECTED, split="train", under="pgd")
     put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
-    stabilised(results, "sns", 0.75, AFTER, neurons="least")
-    state = findings.states(FOLDER, ["sns"])["sns"]
+    put_stabilised(results, "sns", 0.75, AFTER, neurons="least")
+    state = stabilised.neuron_states(FOLDER, ["sns"])["sns"]
     assert (state["dead"], state["output"]) == (0.0, (18 / 2 + 9 / 1) / 2)
 
 
@@ -154,19 +154,19 @@ def test_where_all_chosen_neurons_are_dead_no_ratio_to_their_output_is_made_up(r
     silent = {"sigma": {"conv8": [0.0] * 4, "conv9": [0.0] * 2}, "activation": {"conv8": [0.0] * 4, "conv9": [0.0] * 2}}
     put(results, "vanilla", "sensitivity", SELECTED, split="train", under="pgd")
     put(results, "vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
-    stabilised(results, "sns", 0.75, silent)
+    put_stabilised(results, "sns", 0.75, silent)
     put(results, "sns", "variance", {"over_images": silent["sigma"], "over_all": silent["sigma"]})
-    line = tables.loophole_table({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data.splitlines()[-2]
+    line = tables.stabilised_neurons({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data.splitlines()[-2]
     assert cells(line)[5:] == ["100.00", "0", "–", "0", "–"]
     put(results, "vanilla-seed1", "sensitivity", SELECTED, split="train", under="pgd")
     put(results, "vanilla-seed1", "sensitivity", BEFORE, split="test", under="pgd", trained={})  # where they are alive
-    stabilised(results, "sns-seed1", 0.75, BEFORE)
-    assert findings.states(FOLDER, ["sns"])["sns"]["relative"] == pytest.approx((18 / 10 + 9 / 2) / 2)
+    put_stabilised(results, "sns-seed1", 0.75, BEFORE)
+    assert stabilised.neuron_states(FOLDER, ["sns"])["sns"]["relative"] == pytest.approx((18 / 10 + 9 / 2) / 2)
 
 
 def test_accuracy_by_statistics_has_a_line_for_each_and_the_spread_of_seeds(results: Path) -> None:
     def result(clean: float) -> dict[str, dict[str, float]]:
-        return {which: {"clean": clean, "fixed": 0.5, "pgd": 0.0} for which in findings.STATISTICS}
+        return {which: {"clean": clean, "fixed": 0.5, "pgd": 0.0} for which in accuracies.STATISTICS}
 
     put(
         results,
@@ -176,7 +176,7 @@ def test_accuracy_by_statistics_has_a_line_for_each_and_the_spread_of_seeds(resu
         n=1000,
     )
     put(results, "sns-seed1", "accuracy-by-statistics", result(0.75), n=1000)
-    table = tables.statistics_table({"sns": "SNS", "alp": "ALP"}, FOLDER, "Caption.", "tbl-5").data
+    table = tables.by_statistics({"sns": "SNS", "alp": "ALP"}, FOLDER, "Caption.", "tbl-5").data
     _, _, kept, clean, fixed, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert kept == ["SNS, 2 seeds", "both, as trained", "50.00 ± 35.36", "50.00 ± 0.00", "0.00 ± 0.00"]
     assert clean[:3] == ["", "clean images", "82.50 ± 10.61"]
@@ -192,7 +192,7 @@ def test_what_a_row_adds_to_its_control_has_the_interval_of_a_difference(results
         if row != "lonely":
             put(results, row, "accuracy-on-fixed", fixed, n=1000)
     pairs = {"SNS": ("sns", "control"), "another": ("sns", "lonely")}
-    table = tables.difference_table(pairs, FOLDER, "Caption.", "tbl-6").data
+    table = tables.gain_over_control(pairs, FOLDER, "Caption.", "tbl-6").data
     header, _, sns, another = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header == ["", "clean", "fixed x'", "PGD", "PGD-100 × 5", "AutoAttack"]
     assert sns[0] == "SNS"
@@ -210,5 +210,5 @@ def test_the_figure_beside_the_paper_shows_the_mean_of_the_seeds(results: Path) 
     put(results, "pat", "accuracy", RESULT | {"pgd": 0.25}, n=1000)
     put(results, "pat-seed1", "accuracy", RESULT | {"pgd": 0.75}, n=1000)
     put(results, "online", "strong-accuracy", 0.125, n=1000, steps=100, restarts=5)
-    shares = findings.under_pgd(FOLDER, {"pat": "PAT", "online": "Online", "other": "Other"})
+    shares = accuracies.under_pgd(FOLDER, {"pat": "PAT", "online": "Online", "other": "Other"})
     assert shares == {"PAT": (paper.table1()["pat"]["pgd"] / 100, 0.5, None), "Online": (None, None, 0.125)}

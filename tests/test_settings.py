@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snslib.arguments import parse
-from snslib.study.settings import PROFILES, Settings, from_parameters, read
+from snslib.study.settings import PROFILES, Settings, from_parameters
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**6))
@@ -104,16 +104,3 @@ def test_neurons_can_be_switched_off_only_where_nothing_goes_past_them(other: di
     assert from_parameters({"switched_off": "true", "model": "alexnet"}).switched_off
     with pytest.raises(ValueError, match=f"switched_off: .* got .*{next(iter(other.values()))}"):
         from_parameters({"switched_off": True} | other)
-
-
-def test_a_notebook_with_a_misspelt_parameter_is_refused() -> None:
-    namespace = {"__name__": "x", "_i": "history", "In": [""], "get_ipython": print, "lam": 2.0, "lamda": 3.0}
-    with pytest.raises(ValueError, match="unknown parameter lamda; this notebook takes lam, seed"):
-        read(namespace | {"seed": None}, "lam", "seed")
-
-
-def test_a_notebook_reads_its_parameters_and_choices() -> None:
-    namespace = {"lam": "2", "seed": None, "defense": "pat"}
-    assert read(namespace, "lam", "seed", choices={"defense": ("pat", "sns")}).lam == 2.0
-    with pytest.raises(ValueError, match="defense: expected one of sns, got 'pat'"):
-        read(namespace, "lam", "seed", choices={"defense": ("sns",)})

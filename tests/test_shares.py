@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from snslib.claims.statistics import Share, Tally, difference, interval, sign, tally
+from snslib.claims.statistics import Accuracy, Comparison, compare, difference, interval, sign
 
 N = 10_000
 
@@ -38,32 +38,32 @@ def test_a_mean_over_seeds_is_not_rounded_to_a_count() -> None:
 
 def test_the_interval_of_a_difference_is_newcombes() -> None:
     """His example (1998, table II, method 10): 56 of 70 and 48 of 80 give 0.0524 to 0.3339."""
-    low, high = difference(Share((56 / 70,), 70), Share((48 / 80,), 80))
+    low, high = difference(Accuracy((56 / 70,), 70), Accuracy((48 / 80,), 80))
     assert (low, high) == (pytest.approx(0.0524, abs=5e-5), pytest.approx(0.3339, abs=5e-5))
-    low, high = difference(Share((0.0,), N), Share((0.0,), N))
+    low, high = difference(Accuracy((0.0,), N), Accuracy((0.0,), N))
     assert low < 0 < high
 
 
 def test_a_difference_counts_beyond_its_interval_only() -> None:
-    half = Share((0.5,), N)
-    edge = next(right for right in range(5000, 6000) if difference(Share((right / N,), N), half)[0] > 0)
+    half = Accuracy((0.5,), N)
+    edge = next(right for right in range(5000, 6000) if difference(Accuracy((right / N,), N), half)[0] > 0)
     assert edge / N - 0.5 == pytest.approx(1.96 * math.sqrt(2 * 0.25 / N), abs=2e-4)
     for right, expected in ((edge, 1), (edge - 1, 0), (10_000 - edge, -1), (10_001 - edge, 0)):
-        assert sign(Share((right / N,), N), half) == expected
+        assert sign(Accuracy((right / N,), N), half) == expected
 
 
 def test_the_spread_of_the_seeds_widens_the_interval() -> None:
-    a, b = Share((0.50, 0.52, 0.54), 10**9), Share((0.40, 0.42, 0.44), 10**9)
+    a, b = Accuracy((0.50, 0.52, 0.54), 10**9), Accuracy((0.40, 0.42, 0.44), 10**9)
     low, high = difference(a, b)
     half = 2.7764 * 0.02 * math.sqrt(2 / 3)  # t of 4 degrees of freedom
     assert (low, high) == (pytest.approx(0.1 - half, abs=1e-4), pytest.approx(0.1 + half, abs=1e-4))
-    assert difference(Share((0.2, 0.9), N), Share((0.5,), N)) == (-1, 1)  # t of 1 degree of freedom is 12.7
+    assert difference(Accuracy((0.2, 0.9), N), Accuracy((0.5,), N)) == (-1, 1)  # t of 1 degree of freedom is 12.7
     assert str(a) == "52.00 ± 2.00%"
-    assert str(Share((0.125,), 8)) == "12.50%"
+    assert str(Accuracy((0.125,), 8)) == "12.50%"
 
 
 def test_a_tally_counts_every_rival_in_every_column() -> None:
-    high, middle, low = (Share((value,), N) for value in (0.6, 0.5, 0.4))
+    high, middle, low = (Accuracy((value,), N) for value in (0.6, 0.5, 0.4))
     table = {"a": {"x": middle, "y": middle}, "b": {"x": low, "y": middle}, "c": {"x": low, "y": high}}
-    assert tally(table, "a", ["b", "c"], ["x", "y"]) == Tally(ahead=2, behind=1, of=4)
-    assert str(tally(table, "a", ["c"], ["y"])) == "ahead in 0 of 1, behind in 1"
+    assert compare(table, "a", ["b", "c"], ["x", "y"]) == Comparison(ahead=2, behind=1, of=4)
+    assert str(compare(table, "a", ["c"], ["y"])) == "ahead in 0 of 1, behind in 1"

@@ -1,5 +1,6 @@
 """Sentences of the book, made from records: what a number is and what it was computed from."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,7 +88,11 @@ def with_seeds(label: str, seeds: int) -> str:
     return f"{label}, {seeds} seeds" if seeds > 1 else label
 
 
-def strong_name(strong: Mapping[str, Record]) -> str:
-    """What the stronger PGD of some records is called in a table: "PGD-50", "PGD-100 x 5"."""
-    about = next((entry.config for entry in strong.values()), {"steps": 50, "restarts": 1})
-    return f"PGD-{about['steps']}" + (f" × {about['restarts']}" if about["restarts"] > 1 else "")
+def digits(value: float) -> str:
+    """A number that may be tiny and not 0: with three digits, or two where it is below 1; a dash for none."""
+    return "–" if math.isnan(value) else f"{value:.3g}" if value >= 1 else f"{value:.2g}"
+
+
+def in_points(found: tuple[float, float, float] | None) -> str:
+    """A difference with its interval: "+3.1 (+1.6 to +4.6)", or a dash for what was not run."""
+    return "–" if found is None else "{:+z.1f} ({:+z.1f} to {:+z.1f})".format(*found)

@@ -13,9 +13,9 @@ from typing import Any
 
 from snslib.claims import paper
 from snslib.claims.criteria import neurons, sensitivity, tables
-from snslib.claims.criteria.finding import Finding
-from snslib.claims.records import Evidence, NotRunError
-from snslib.claims.statistics import Share
+from snslib.claims.criteria.outcome import Outcome
+from snslib.claims.records import NotRunError, PublishedRecords
+from snslib.claims.statistics import Accuracy
 from snslib.study import results
 from snslib.study.records import Record
 
@@ -33,8 +33,8 @@ class Claim:
         place: where in the paper.
         chapter: the file of the chapter about it.
         criterion: what decides, in a sentence or two.
-        theirs: gives the paper's numbers, in a clause.
-        judge: maps the records to a finding; raises NotRunError where it cannot.
+        printed: gives the paper's numbers, in a clause.
+        decide: maps the records to an outcome; raises NotRunError where it cannot.
         alexnet: it is about the rows of AlexNet.
         also: other networks of which the paper shows the same.
     """
@@ -44,13 +44,13 @@ class Claim:
     place: str
     chapter: str
     criterion: str
-    theirs: Callable[[], str]
-    judge: Callable[[Evidence], Finding]
+    printed: Callable[[], str]
+    decide: Callable[[PublishedRecords], Outcome]
     alexnet: bool = False
     also: tuple[str, ...] = ()
 
 
-TABLES: dict[int, tuple[Callable[..., Finding], tuple[str, ...]]] = {  # claim: its judge and the rows that it needs
+TABLES: dict[int, tuple[Callable[..., Outcome], tuple[str, ...]]] = {  # claim: its criterion and the rows that it needs
     10: (partial(tables.beats, "sns_sen_cls", "nat", "eat"), ("sns_sen_cls", "nat", "eat")),
     11: (partial(tables.beats, "sns_sen_cls", "sns_all_cls"), ("sns_sen_cls", "sns_all_cls")),
     12: (tables.beats_pat_and_alp, ("sns_sen_adv", "pat", "alp")),
@@ -59,11 +59,11 @@ TABLES: dict[int, tuple[Callable[..., Finding], tuple[str, ...]]] = {  # claim: 
 }
 
 
-def of_paper(number: int) -> Finding:
+def of_paper(number: int) -> Outcome:
     """What the criterion of claim 10, 11, 12, 13 or 16 makes of the paper's own table, taken as 10,000 images."""
     printed = paper.table2() if number == 16 else paper.table1()
     table = {
-        row: {column: Share((value / 100,), PAPER_N) for column, value in columns.items()}
+        row: {column: Accuracy((value / 100,), PAPER_N) for column, value in columns.items()}
         for row, columns in printed.items()
     }
     return TABLES[number][0](table=table)
@@ -185,7 +185,7 @@ CLAIMS = (
         "Table 1",
         _06,
         _ALWAYS.format(n="eight"),
-        lambda: of_paper(10).ours,
+        lambda: of_paper(10).measured,
         tables.from_table(*TABLES[10]),
     ),
     Claim(
@@ -194,7 +194,7 @@ CLAIMS = (
         "Table 1",
         _06,
         _ALWAYS.format(n="four"),
-        lambda: of_paper(11).ours,
+        lambda: of_paper(11).measured,
         tables.from_table(*TABLES[11]),
     ),
     Claim(
@@ -203,8 +203,8 @@ CLAIMS = (
         "Table 1",
         _06,
         _ALWAYS.format(n="eight") + " Without a clean accuracy above both by more than the interval it is partly at "
-        "most. The row that follows Algorithm 1 decides; the online one and the stronger attack are told beside it.",
-        lambda: of_paper(12).ours,
+        "most. The row that follows Algorithm 1 decides; the online one and the stronger attack are given beside it.",
+        lambda: of_paper(12).measured,
         tables.from_table(*TABLES[12], online=True),
     ),
     Claim(
@@ -214,7 +214,7 @@ CLAIMS = (
         _06,
         "Reproduced: ALP is behind PAT under more attacks than ahead. Partly: under as many, one at least. A gap "
         "within the 95% interval counts neither way.",
-        lambda: of_paper(13).ours,
+        lambda: of_paper(13).measured,
         tables.from_table(*TABLES[13]),
     ),
     Claim(
@@ -223,7 +223,7 @@ CLAIMS = (
         "Fig. 8",
         _05,
         "Mean sensitivity of all neurons of a layer, under PGD. Reproduced: below PAT's in every stabilised layer. "
-        "Partly: in more than half. The ratio to the clean output is told beside it: a layer that puts out less "
+        "Partly: in more than half. The ratio to the clean output is given beside it: a layer that puts out less "
         "varies less.",
         lambda: "all six layers (curves)",
         sensitivity.below_pat,
@@ -246,14 +246,14 @@ CLAIMS = (
         "06_results",
         "$\\mathrm{SNS}_{sen}^{adv}$ against NAT, EAT and PAT, and $\\mathrm{SNS}_{sen}^{cls}$ against NAT and EAT, "
         "under every attack, each as in claim 10. Reproduced: both. Partly: the first, in full or partly.",
-        lambda: of_paper(16).ours,
+        lambda: of_paper(16).measured,
         tables.from_table(*TABLES[16]),
         alexnet=True,
     ),
 )
 
 
-def scorecard(folder: str, alexnet: str | None = None) -> list[tuple[Claim, Finding]]:
+def scorecard(folder: str, alexnet: str | None = None) -> list[tuple[Claim, Outcome]]:
     """Every claim with what the published rows say of it.
 
     Args:
@@ -262,34 +262,34 @@ def scorecard(folder: str, alexnet: str | None = None) -> list[tuple[Claim, Find
     """
     if alexnet is None:
         alexnet = next((name for name in results.folders() if results.model_of(name) == "alexnet"), None)
-    return [(claim, _judged(claim, alexnet if claim.alexnet else folder)) for claim in CLAIMS]
+    return [(claim, _decided(claim, alexnet if claim.alexnet else folder)) for claim in CLAIMS]
 
 
-def elsewhere() -> list[tuple[Claim, str, Finding]]:
-    """The claims that the paper makes of other networks too, on their published rows: claim, folder, and finding."""
+def elsewhere() -> list[tuple[Claim, str, Outcome]]:
+    """The claims that the paper makes of other networks too, on their published rows: claim, folder, and outcome."""
     return [
-        (claim, folder, _judged(claim, folder))
+        (claim, folder, _decided(claim, folder))
         for claim in CLAIMS
         for folder in results.folders()
         if results.model_of(folder) in claim.also
     ]
 
 
-def _judged(claim: Claim, folder: str | None) -> Finding:
+def _decided(claim: Claim, folder: str | None) -> Outcome:
     if folder is None:
-        return Finding("not run", "no rows of AlexNet are recorded")
-    evidence = Evidence(folder)
+        return Outcome("not run", "no rows of AlexNet are recorded")
+    published = PublishedRecords(folder)
     try:
-        found = claim.judge(evidence)
+        outcome = claim.decide(published)
     except NotRunError as reason:
-        return Finding("not run", str(reason))
-    return Finding(found.verdict, found.ours, tuple(evidence.taken))
+        return Outcome("not run", str(reason))
+    return Outcome(outcome.verdict, outcome.measured, tuple(published.used))
 
 
-def provenance(findings: Sequence[Finding]) -> str:
+def provenance(outcomes: Sequence[Outcome]) -> str:
     """Where the numbers come from, a line per data set and network: its copy, seeds, images, devices and commits."""
     groups: dict[str, list[Record]] = {}
-    for entry in (entry for finding in findings for entry in finding.records):
+    for entry in (entry for outcome in outcomes for entry in outcome.records):
         trained, data = entry.config["trained"], entry.data
         name = f"{data['name']} ({data['origin']}), {trained['model']} at width {trained['width']:g}"
         groups.setdefault(name, []).append(entry)

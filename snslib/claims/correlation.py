@@ -8,11 +8,12 @@ from statistics import fmean
 import numpy as np
 from scipy import stats
 
+from snslib.sensitivity import relative_sensitivity
 from snslib.study.records import Record
 
 
 @dataclass(frozen=True)
-class Cell:
+class Point:
     """One model under one disturbance.
 
     Args:
@@ -29,48 +30,46 @@ class Cell:
     lost: float
 
 
-def cell(sensitivity: Record, accuracy: Record, corrupted: Record, model: str, layers: Sequence[str]) -> Cell:
-    """The cell of a sensitivity record, with the accuracy records of the same model.
+def point(sensitivity: Record, accuracy: Record, corrupted: Record, model: str, layers: Sequence[str]) -> Point:
+    """The point of a sensitivity record, with the accuracy records of the same model.
 
     Args:
         sensitivity: from ``measurements.sensitivity``.
         accuracy: from ``measurements.accuracy``.
         corrupted: from ``measurements.corrupted_accuracy``; not looked at under an attack.
         model: its name.
-        layers: the layers averaged over; one that puts out nothing is left out.
+        layers: the layers averaged over; an inactive one is left out.
     """
     under = sensitivity.config["under"]
     name, _, severity = under.partition("-")
     left = corrupted.result[name][int(severity) - 1] if severity else accuracy.result[under]
-    sums = {
-        layer: (sum(sensitivity.result["sigma"][layer]), sum(sensitivity.result["activation"][layer]))
-        for layer in layers
-    }
-    relative = fmean(moved / output for moved, output in sums.values() if output > 0)
+    sigma, activation = sensitivity.result["sigma"], sensitivity.result["activation"]
+    relative = [relative_sensitivity(sigma[layer], activation[layer]) for layer in layers]
+    mean = fmean(value for value in relative if not math.isnan(value))
     clean = accuracy.result["clean"]
-    return Cell(model, under, relative, 1 - left / clean if clean else 0.0)
+    return Point(model, under, mean, 1 - left / clean if clean else 0.0)
 
 
-def rank_correlation(cells: Sequence[Cell], resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+def rank_correlation(points: Sequence[Point], resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
     """Spearman's rank correlation between sensitivity and lost accuracy, with a 95% interval.
 
-    The interval comes from resampling the cells (percentile bootstrap). Cells of one model, or of one corruption at
+    The interval comes from resampling the points (percentile bootstrap). Points of one model, or of one corruption at
     several severities, are not independent, so that it is rather too narrow.
 
     Args:
-        cells: at least three.
-        resamples: of the cells.
+        points: at least three.
+        resamples: of the points.
         seed: decides them.
 
     Returns:
-        The correlation and the bounds; all NaN where all cells are equally sensitive, or lose the same.
+        The correlation and the bounds; all NaN where all points are equally sensitive, or lose the same.
 
     Raises:
-        ValueError: fewer than three cells.
+        ValueError: fewer than three points.
     """
-    if len(cells) < 3:
-        raise ValueError(f"cells: a correlation needs three of them, got {len(cells)}")
-    values = np.array([[each.sensitivity, each.lost] for each in cells])
+    if len(points) < 3:
+        raise ValueError(f"points: a correlation needs three of them, got {len(points)}")
+    values = np.array([[each.sensitivity, each.lost] for each in points])
     if (values == values[0]).all(0).any():
         return math.nan, math.nan, math.nan
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Finding the published records that decide a claim."""
+"""Outcome the published records that decide a claim."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any
 
 from snslib.attacks import ATTACKS
-from snslib.claims.statistics import Accuracies, Share
+from snslib.claims.statistics import Accuracies, Accuracy
 from snslib.study import results
 from snslib.study.defenses import LABELS
 from snslib.study.records import Record
@@ -14,11 +14,11 @@ from snslib.training import pretrained
 
 
 class NotRunError(Exception):
-    """A claim cannot be judged; the message is the reason, a clause."""
+    """A claim cannot be decided; the message is the reason, a clause."""
 
 
-class Evidence:
-    """The published records of a network on its data set; it remembers those that were taken.
+class PublishedRecords:
+    """The published records of a network on its data set; it remembers those that were used.
 
     Args:
         folder: such as "cifar10/vgg16-w0.25".
@@ -26,13 +26,13 @@ class Evidence:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.taken: list[Record] = []
+        self.used: list[Record] = []
 
     def find(self, what: str, *rows: str, **config: Any) -> dict[str, list[Record]]:
-        """Those of ``rows`` that have the measurement, each with one record per seed; see published.by_seed."""
+        """Those of ``rows`` that have the measurement, each with one record per seed; see results.by_seed."""
         of_all = results.by_seed(self.folder, what, **config)
         found = {row: of_all[row] for row in rows if row in of_all}
-        self.taken += [entry for entries in found.values() for entry in entries]
+        self.used += [entry for entries in found.values() for entry in entries]
         return found
 
     def need(self, what: str, *rows: str, **config: Any) -> dict[str, list[Record]]:
@@ -49,7 +49,7 @@ class Evidence:
     def accuracies(self, *rows: str) -> Accuracies:
         """Accuracy, clean and under the four attacks; NotRunError where a row is missing."""
         return {
-            row: {column: share_of(entries, itemgetter(column)) for column in ("clean", *ATTACKS)}
+            row: {column: accuracy_of(entries, itemgetter(column)) for column in ("clean", *ATTACKS)}
             for row, entries in self.need("accuracy", *rows).items()
         }
 
@@ -59,7 +59,7 @@ class Evidence:
         if not found:
             return ""
         config = next(iter(found.values()))[0].config
-        left = (f"{LABELS[row]} {share_of(entries, lambda result: result)}" for row, entries in found.items())
+        left = (f"{LABELS[row]} {accuracy_of(entries, lambda result: result)}" for row, entries in found.items())
         return f"; PGD-{config['steps']} × {config['restarts']} leaves {', '.join(left)}"
 
     def states(self, row: str) -> list[dict[str, Any]]:
@@ -72,11 +72,11 @@ class Evidence:
         return states
 
 
-def share_of(entries: Sequence[Record], value: Callable[[Any], float]) -> Share:
+def accuracy_of(entries: Sequence[Record], value: Callable[[Any], float]) -> Accuracy:
     """What the records of a row say, one per seed, as a share of the fewest images that any of them saw.
 
     Args:
         entries: the records.
         value: maps the result of a record to a share in [0, 1].
     """
-    return Share(tuple(value(entry.result) for entry in entries), min(entry.config["n"] for entry in entries))
+    return Accuracy(tuple(value(entry.result) for entry in entries), min(entry.config["n"] for entry in entries))

@@ -21,7 +21,7 @@ def interval(share: float, n: int) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Share:
+class Accuracy:
     """A share of n images, once for each seed: what a comparison of accuracies works on.
 
     Args:
@@ -42,10 +42,10 @@ class Share:
         return f"{100 * self.mean:.2f}{spread}%"
 
 
-Accuracies = Mapping[str, Mapping[str, Share]]  # row of a table to column to accuracy
+Accuracies = Mapping[str, Mapping[str, Accuracy]]  # row of a table to column to accuracy
 
 
-def difference(a: Share, b: Share) -> tuple[float, float]:
+def difference(a: Accuracy, b: Accuracy) -> tuple[float, float]:
     """The 95% interval of a - b, a difference of two shares (Newcombe 1998, from the Wilson interval of each).
 
     That both models see the same images is not used, which makes it somewhat too wide. Where there are several seeds,
@@ -65,14 +65,14 @@ def difference(a: Share, b: Share) -> tuple[float, float]:
     return max(low, -1.0), min(high, 1.0)
 
 
-def sign(a: Share, b: Share) -> int:
+def sign(a: Accuracy, b: Accuracy) -> int:
     """1 where a is above b, -1 where it is below, 0 where the interval of their difference holds 0."""
     low, high = difference(a, b)
     return 1 if low > 0 else -1 if high < 0 else 0
 
 
 @dataclass(frozen=True)
-class Tally:
+class Comparison:
     """How a row of a table does against others, counted over rivals and columns."""
 
     ahead: int
@@ -83,7 +83,7 @@ class Tally:
         return f"ahead in {self.ahead} of {self.of}, behind in {self.behind}"
 
 
-def tally(table: Accuracies, row: str, rivals: Sequence[str], columns: Sequence[str] = tuple(ATTACKS)) -> Tally:
+def compare(table: Accuracies, row: str, rivals: Sequence[str], columns: Sequence[str] = tuple(ATTACKS)) -> Comparison:
     """``row`` against each of ``rivals`` in each of ``columns``."""
     signs = [sign(table[row][column], table[rival][column]) for rival, column in product(rivals, columns)]
-    return Tally(signs.count(1), signs.count(-1), len(signs))
+    return Comparison(signs.count(1), signs.count(-1), len(signs))

@@ -49,25 +49,3 @@ def _parse(name: str, value: Any, wanted: Any) -> Any:
         raise ValueError(f"{name}: expected values with commas between them, got {value!r}")
     parts = [part.strip() for part in value.strip("[]()").split(",")] if isinstance(value, str) else value
     return [arguments.parse(name, part, *typing.get_args(kind)) for part in parts]
-
-
-def read(namespace: Mapping[str, Any], **names: str) -> dict[str, Any]:
-    """The arguments of :func:`profile` from a notebook's global variables, right after the parameters.
-
-    Every variable that holds a plain value and is no argument counts as misspelt.
-
-    Args:
-        namespace: the notebook's ``globals()``.
-        names: parameters that the notebook calls otherwise, to the argument: ``network="model"``.
-
-    Raises:
-        ValueError: an unknown parameter or a bad value, named; a model without data, or data without a model.
-    """
-    known = {argument: argument for argument in options() if argument not in names.values()} | names
-    plain = {name: value for name, value in namespace.items() if arguments.is_plain(name, value)}
-    if unknown := [name for name in plain if name not in known]:
-        raise ValueError(f"unknown parameter {', '.join(unknown)}; this notebook takes {', '.join(known)}")
-    given = from_parameters({known[name]: value for name, value in plain.items()})
-    if ("model" in given) != ("data" in given):
-        raise ValueError("model, data: one needs the other; without both, the notebook's own are taken")
-    return given

@@ -1,14 +1,14 @@
 """What a run is made with: named profiles, and the parameters by which a notebook or a command changes them."""
 
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 import torch
 
 from snslib import arguments, inference, losses, sensitivity
-from snslib.arguments import is_plain, parse
+from snslib.arguments import parse
 from snslib.inference import choose_device
 from snslib.training import datasets, models, objectives
 
@@ -212,29 +212,6 @@ def from_parameters(parameters: Mapping[str, Any]) -> Settings:
     if "model" in given and given["model"] != settings.model:
         given.setdefault("first_layer", _first_stabilised(given["model"]))
     return replace(settings, **given)
-
-
-def read(namespace: Mapping[str, Any], *names: str, choices: Mapping[str, Collection[str]] | None = None) -> Settings:
-    """The settings of a notebook, from its global variables, right after the parameters.
-
-    papermill adds a misspelt parameter to the notebook without a word; here it is an error. Every variable that holds
-    a plain value and is not a parameter counts as misspelt.
-
-    Args:
-        namespace: the notebook's ``globals()``.
-        names: the notebook's parameters that are fields of :class:`Settings`.
-        choices: its other parameters, each to the values that it may have.
-
-    Raises:
-        ValueError: an unknown parameter or a bad value, named.
-    """
-    known = [*names, *(choices or {})]
-    unknown = [name for name, value in namespace.items() if name not in known and is_plain(name, value)]
-    if unknown:
-        raise ValueError(f"unknown parameter {', '.join(unknown)}; this notebook takes {', '.join(known)}")
-    for name, allowed in (choices or {}).items():
-        arguments.one_of(name, namespace[name], allowed)
-    return from_parameters({name: namespace[name] for name in names})
 
 
 def _first_stabilised(model: str) -> str:

@@ -9,7 +9,7 @@ from matplotlib.ticker import NullFormatter
 
 from snslib.attacks import ATTACKS
 from snslib.book.figures.style import COLOURS, MARKERS
-from snslib.claims.correlation import Cell
+from snslib.claims.correlation import Point
 from snslib.study.defenses import LABELS
 
 NAMES = {
@@ -54,12 +54,12 @@ def under_each(means: Mapping[str, Mapping[str, Mapping[str, float]]], ylabel: s
     return fig
 
 
-def lost_accuracy(cells: Sequence[Cell]) -> Figure:
+def lost_accuracy(points: Sequence[Point]) -> Figure:
     """Lost share of clean accuracy over sensitivity: a point per model and attack (filled) or corruption (empty)."""
     fig, ax = plt.subplots(figsize=(7, 4))
-    for model in dict.fromkeys(each.model for each in cells):
+    for model in dict.fromkeys(each.model for each in points):
         for attacked in (True, False):
-            of_kind = [each for each in cells if each.model == model and (each.under in ATTACKS) == attacked]
+            of_kind = [each for each in points if each.model == model and (each.under in ATTACKS) == attacked]
             colour = COLOURS[model]
             ax.plot(
                 [each.sensitivity for each in of_kind],
@@ -75,15 +75,15 @@ def lost_accuracy(cells: Sequence[Cell]) -> Figure:
     return fig
 
 
-def over_networks(groups: Mapping[str, Sequence[Cell]]) -> Figure:
+def over_networks(groups: Mapping[str, Sequence[Point]]) -> Figure:
     """Lost share of the clean accuracy over sensitivity under one attack: a point per network, a colour per group.
 
     Args:
-        groups: what the networks of a group have in common to their cells.
+        groups: what the networks of a group have in common to their points.
     """
     fig, ax = plt.subplots(figsize=(7, 4))
-    for (title, cells), marker in zip(groups.items(), "o^sDPX", strict=False):
-        ax.plot([each.sensitivity for each in cells], [100 * each.lost for each in cells], marker, label=title)
+    for (title, points), marker in zip(groups.items(), "o^sDPX", strict=False):
+        ax.plot([each.sensitivity for each in points], [100 * each.lost for each in points], marker, label=title)
     ax.set(**AXES)
     ax.legend()
     plt.close(fig)

@@ -10,7 +10,13 @@ from snslib import arguments
 from snslib.attacks import Attack
 from snslib.data import Split
 from snslib.evaluation.corruptions import CORRUPTIONS, as_attack
-from snslib.sensitivity import dual_pairs, neuron_activation, neuron_sensitivity, neuron_variance
+from snslib.sensitivity import (
+    dual_pairs,
+    neuron_activation,
+    neuron_sensitivity,
+    neuron_variance,
+    relative_sensitivity,
+)
 from snslib.study.measurements.measured import (
     ROBUSTNESS,
     as_lists,
@@ -99,7 +105,7 @@ def effect_of_sns(networks: Networks, defense: str) -> dict[str, dict[str, float
     Returns:
         Stabilised layer to: "chosen", how many neurons are stabilised; "before" and "after", their mean sensitivity
         in the vanilla and in the trained model; "relative_before" and "relative_after", their summed sensitivity
-        over their summed clean output; "dead", how many put out nothing any more for any test image.
+        over their summed clean output; "dead", how many are inactive for every test image.
     """
     omega = networks.stabilised_neurons(defense)
     results = {"before": sensitivity(networks, "vanilla").result, "after": sensitivity(networks, defense).result}
@@ -109,6 +115,6 @@ def effect_of_sns(networks: Networks, defense: str) -> dict[str, dict[str, float
         for when, result in results.items():
             sigma, activation = (torch.tensor(result[name][layer])[neurons] for name in ("sigma", "activation"))
             effect[layer][when] = sigma.mean().item()
-            effect[layer][f"relative_{when}"] = (sigma.sum() / activation.sum()).item()
+            effect[layer][f"relative_{when}"] = relative_sensitivity(sigma, activation)
             effect[layer]["dead"] = int((activation == 0).sum())  # of the trained model, which comes last
     return effect

@@ -8,17 +8,17 @@ from snslib.study.records import Record
 
 
 @dataclass(frozen=True)
-class Finding:
+class Outcome:
     """What the records say of a claim.
 
     Args:
-        verdict: "reproduced", "partly" or "not reproduced"; the scorecard says "not run" where nothing was judged.
-        ours: the numbers behind it, or what is missing, in a clause.
+        verdict: "reproduced", "partly" or "not reproduced"; the scorecard says "not run" where nothing was decided.
+        measured: the numbers behind it, or what is missing, in a clause.
         records: what it was computed from.
     """
 
     verdict: str
-    ours: str
+    measured: str
     records: tuple[Record, ...] = ()
 
 
