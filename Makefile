@@ -19,7 +19,7 @@ help:
 	@echo "make book     run the notebooks and build the book; make book PROFILE=cifar10 SEED=1 sets their parameters"
 	@echo "make book STUDENT=1   the same without the solutions of the exercises"
 	@echo "make sweep NOTEBOOK=04_sns_training GRID='lam=1,5 fraction=0.05,0.1' WITH='seed=1'   every combination, in parallel"
-	@echo "make test     run the tests; make test TESTS=tests/test_attacks.py some of them"
+	@echo "make test     run the tests; make test TESTS=tests/core some of them"
 	@echo "make matrix   the same on every Python that is here and on the oldest versions of all packages"
 	@echo "make reproduce PROFILE=cifar10-small   train and measure all rows of Table 1 or 2; more: ROWS=pat,alp HOURS=2"
 	@echo "make lock     renew requirements.txt, which says which packages are installed"

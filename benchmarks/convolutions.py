@@ -147,7 +147,7 @@ def one_try(shape: Shape, way: Way, wanted: list[torch.Tensor], patience: float)
     return ", ".join(far) or "right"
 
 
-def judge(shape: Shape, quick: bool) -> tuple[int, list[dict[str, Any]]]:
+def try_shape(shape: Shape, quick: bool) -> tuple[int, list[dict[str, Any]]]:
     """How many ways were tried, and those that were not right."""
     torch.set_num_threads(1)  # no threads yet, which a fork would not take along
     wanted = compute(shape, torch.float64, "contiguous")
@@ -163,7 +163,7 @@ def main() -> None:
     quick = options.quick
     began, tried, wrong = time.perf_counter(), 0, []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for count, cases in pool.map(judge, shapes(options.kernels, quick), itertools.repeat(quick)):
+        for count, cases in pool.map(try_shape, shapes(options.kernels, quick), itertools.repeat(quick)):
             tried += count
             wrong += cases
             for case in cases:

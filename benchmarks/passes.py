@@ -11,7 +11,7 @@ from setting import model_and_images
 from timing import interleaved, row
 from torch import Tensor, nn
 
-from snslib.inference import arranged, autocast, folded, has_bfloat16
+from snslib.inference import autocast, fast_memory_format, folded, has_bfloat16
 
 NETWORKS = (
     # name, width, images, side
@@ -38,7 +38,7 @@ def measure(device: str, quick: bool) -> list[dict[str, Any]]:
         chosen = set()
         for precision in ("float32", "bfloat16") if has_bfloat16(device) else ("float32",):
             with autocast(x.device, precision):
-                takes_channels_last = arranged(model, x).is_contiguous(memory_format=torch.channels_last)
+                takes_channels_last = fast_memory_format(model, x).is_contiguous(memory_format=torch.channels_last)
             for layout in (torch.contiguous_format, torch.channels_last):
                 way = f"folded, {'channels_last, ' if layout is torch.channels_last else ''}{precision}"
                 placed = x.contiguous(memory_format=layout)

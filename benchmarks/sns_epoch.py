@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from snslib import record
 from snslib.data import Split, batches
-from snslib.inference import arranged
-from snslib.training.fixed_pairs import FixedPairs
+from snslib.inference import fast_memory_format
+from snslib.training.fixed_pairs import FrozenLayersCache
 from snslib.training.models import split_at
 from snslib.training.objectives import SNS
 
@@ -47,10 +47,10 @@ def _ways(width: float, n: int, device: str) -> dict[str, Callable[[], Any]]:
     counts = {layer: output.shape[1] for layer, output in outputs.items()}
     omega = {layer: torch.randperm(count)[: max(1, count // 10)] for layer, count in counts.items()}
     objective = SNS(omega, LAM, adversarial=True, pairs=x_adv)
-    cache = FixedPairs(start, FIRST_LAYER, split, x_adv)
+    cache = FrozenLayersCache(start, FIRST_LAYER, split, x_adv)
 
     def ours(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> Tensor:
-        return objective(model, arranged(model, x), arranged(model, x_adv), y)[0]
+        return objective(model, fast_memory_format(model, x), fast_memory_format(model, x_adv), y)[0]
 
     def literal(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> Tensor:
         return by_the_letter(model, x, x_adv, y, omega)
@@ -77,7 +77,7 @@ def _ways(width: float, n: int, device: str) -> dict[str, Callable[[], Any]]:
         "literal loop": lambda: epoch(start, from_images, literal),
         "snslib, nothing cached": lambda: epoch(start, from_images, ours),
         "snslib, bottom cached": lambda: epoch(cache.top, cache.__getitem__, ours),
-        "filling the cache": lambda: FixedPairs(start, FIRST_LAYER, split, x_adv),
+        "filling the cache": lambda: FrozenLayersCache(start, FIRST_LAYER, split, x_adv),
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from snslib.book.figures import defenses, use_style
-from snslib.claims import accuracies, robustness
+from snslib.claims.numbers import accuracies, robustness
 from snslib.study import results
 
 FOLDER = "cifar10/vgg16-w0.25"  # of results/, as the text beside the figure says

@@ -1,4 +1,4 @@
-"""``python -m snslib``: train a model, judge it, measure its neurons or those of any model.
+"""``python -m snslib``: train a model, test it, measure its neurons or those of any model.
 
 All but ``profile`` run in one process or in those of torchrun.
 """
@@ -33,7 +33,7 @@ SPLITS = ("test", "train")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, or 2 after a ValueError, which is told in one line on stderr."""
+    """Run one command; the exit status is 0, or 2 after a ValueError, printed in one line on stderr."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         options = vars(_parser(arguments).parse_args(arguments))
@@ -171,7 +171,7 @@ def _progress(line: str) -> None:
 
 
 def _nothing(line: str) -> None:
-    """What the other processes tell of their progress."""
+    """Drops the progress of all processes but the first."""
 
 
 if __name__ == "__main__":

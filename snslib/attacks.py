@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from snslib import arguments, kernels
-from snslib.inference import PRECISIONS, arranged, autocast, frozen
+from snslib.inference import PRECISIONS, autocast, fast_memory_format, frozen
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, x, y) to x'
 ATTACKS = {  # name: as the paper writes it, in the order of Table 1
@@ -33,7 +33,7 @@ def least_likely_class(model: nn.Module, x: Tensor) -> Tensor:
     """The class to which the model gives the lowest logit, int64 (N,): the target of Step-LL (Kurakin et al. 2017)."""
     arguments.images("x", x)
     with frozen(model), torch.no_grad():
-        return model(arranged(model, x)).argmin(1)
+        return model(fast_memory_format(model, x)).argmin(1)
 
 
 def fgsm(
@@ -62,7 +62,7 @@ def fgsm(
     """
     loss = _Loss(x, y, targeted)
     arguments.not_negative("eps", eps)
-    with _borrowed(model, x, precision) as x:
+    with _attack_mode(model, x, precision) as x:
         return kernels.sign_step(x, loss.gradient(model, x), x, eps, eps).contiguous()
 
 
@@ -102,7 +102,7 @@ def mi_fgsm(
     loss = _Loss(x, y, targeted)
     _check_iterative(eps, step_size, steps)
     arguments.not_negative("decay", decay)
-    with _borrowed(model, x, precision) as x:
+    with _attack_mode(model, x, precision) as x:
         x_adv, direction = x, torch.zeros_like(x)
         for _ in range(steps):
             gradient = loss.gradient(model, x_adv)
@@ -164,7 +164,7 @@ def pgd(
         uniform = torch.rand(x.shape, generator=generator, dtype=torch.float64) * 2 - 1
         return (x + eps * uniform.to(x)).clamp_(0, 1)
 
-    with _borrowed(model, x, precision) as x:
+    with _attack_mode(model, x, precision) as x:
         best = climb(start())
         if restarts > 1:
             best_rank = loss.rank(model, best)
@@ -193,11 +193,11 @@ def paper_attacks(eps: float, step_size: float, steps: int, precision: str = "fl
 
 
 @contextmanager
-def _borrowed(model: nn.Module, x: Tensor, precision: str) -> Iterator[Tensor]:
+def _attack_mode(model: nn.Module, x: Tensor, precision: str) -> Iterator[Tensor]:
     """The model frozen and computing in a precision, and x detached, in the memory format that suits the model."""
     arguments.one_of("precision", precision, PRECISIONS)
     with autocast(x.device, precision), frozen(model):
-        yield arranged(model, x.detach())
+        yield fast_memory_format(model, x.detach())
 
 
 class _Loss:
@@ -215,7 +215,7 @@ class _Loss:
         if logits.ndim != 2 or logits.shape[1] <= self.highest:
             raise ValueError(
                 f"y: class {self.highest} needs a model with logits (N, K) and K > {self.highest}, "
-                f"this one puts out {tuple(logits.shape)}"
+                f"this one outputs {tuple(logits.shape)}"
             )
         return logits
 

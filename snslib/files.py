@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and where a number came from."""
+"""Writing files whole or not at all, and the provenance of a number."""
 
 import datetime
 import json

@@ -13,7 +13,7 @@ def channels_of(layer: str, output: object) -> Tensor:
     """``output`` of a layer, provided that it is a tensor (N, C, ...); ValueError otherwise."""
     if not isinstance(output, Tensor) or output.ndim < 2:
         came = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
-        raise ValueError(f"layers: {layer!r} puts out {came}; a layer of neurons puts out one tensor (N, C, ...)")
+        raise ValueError(f"layers: {layer!r} outputs {came}; a layer of neurons outputs one tensor (N, C, ...)")
     return output
 
 
@@ -39,7 +39,7 @@ def on_output(model: nn.Module, actions: Mapping[str, Callable[[Tensor], Tensor 
 
 @contextmanager
 def record(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Record what the layers put out (section 2: the outputs F_l^m of their neurons).
+    """Record what the layers output (section 2: the outputs F_l^m of their neurons).
 
     Args:
         model: any module.

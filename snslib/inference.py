@@ -1,4 +1,4 @@
-"""Borrow a model to look at it, run it as fast as it goes meanwhile, and give it back as it was."""
+"""Running a model in eval mode, frozen and fast, and restoring it afterwards."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -95,7 +95,7 @@ def _folded_weights(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> dict[str, Tensor]:
     return {"weight": weight.to(wanted), "bias": bias.to(wanted)}
 
 
-def arranged(model: nn.Module, x: Tensor) -> Tensor:
+def fast_memory_format(model: nn.Module, x: Tensor) -> Tensor:
     """Images in the memory format in which the model's convolutions run fastest; the values stay.
 
     That is channels_last, but for float32 where a convolution reads 512 channels or more, and for float32 on a GPU.

@@ -19,7 +19,7 @@ def sns_loss(
 ) -> Tensor:
     """How far the sensitive neurons' outputs for x and x' lie apart (Eq. 9), averaged over the batch.
 
-    Where a neuron puts out exactly the same for both, the gradient is 0.
+    Where a neuron outputs exactly the same for both, the gradient is 0.
 
     Args:
         clean, adversarial: recordings of the same layers, layer to (N, C, H, W) or (N, C).

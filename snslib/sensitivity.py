@@ -11,7 +11,7 @@ from snslib import arguments, kernels
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
 from snslib.hooks import on_output, record
-from snslib.inference import arranged, device_of, frozen, images_at_once
+from snslib.inference import device_of, fast_memory_format, frozen, images_at_once
 
 CHOICES = ("sensitive", "least", "random")  # of choose_neurons
 
@@ -66,7 +66,7 @@ def neuron_sensitivity(
     Args:
         model: any module.
         pairs: the dual pair set, batches (x, x') of float images (B, C, H, W) in [0, 1], of any sizes B.
-        layers: dotted names of layers that put out (N, C, H, W) or (N, C).
+        layers: dotted names of layers that output (N, C, H, W) or (N, C).
 
     Returns:
         Layer to float32 (C,) on the CPU: the L1 norm of the difference, summed over space, averaged over the pairs.
@@ -75,18 +75,22 @@ def neuron_sensitivity(
     Raises:
         ValueError: no pairs, shapes that differ, images outside [0, 1], an unknown layer, outputs that are not finite.
     """
+
+    def difference(output: Tensor) -> Tensor:
+        return kernels.channel_l1(*output.chunk(2))
+
     inputs = ((both, len(both) // 2) for both in joined(pairs))
-    sigma = _mean_over_images(model, inputs, layers, lambda output: kernels.channel_l1(*output.chunk(2)))  # Eq. 1
+    sigma = mean_over_images(model, inputs, dict.fromkeys(arguments.layers(model, layers), difference))  # Eq. 1
     if not sigma:
         raise ValueError("pairs: got none; a dual pair set is an iterable of batches (x, x')")
     return sigma
 
 
 def neuron_activation(model: nn.Module, images: Iterable[Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
-    """How much each neuron puts out: the L1 norm of F_l^m(x), averaged over images.
+    """How much each neuron outputs: the L1 norm of F_l^m(x), averaged over images.
 
-    The scale on which to see Eq. 1: a neuron that puts out little cannot vary much, and one that puts out nothing for
-    any image is dead. Arguments, result and errors as in :func:`neuron_sensitivity`, with batches x for pairs.
+    The scale on which to see Eq. 1: a neuron that outputs little cannot vary much, and one that is inactive
+    for every image is dead. Arguments, result and errors as in :func:`neuron_sensitivity`, with batches x for pairs.
     """
     return _mean_of_outputs(model, images, layers, lambda o: kernels.channel_l1(o, torch.zeros_like(o)))
 
@@ -96,7 +100,7 @@ def neuron_variance(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """How much each neuron's output varies: from image to image at a position, and over all images and positions.
 
-    A neuron can vary without telling images apart: padding lets it know where in the image it is, and it may put out
+    A neuron can vary without telling images apart: padding lets it know where in the image it is, and it may output
     the same pattern for all of them. Then it has none of the former. Arguments and errors as in
     :func:`neuron_activation`.
 
@@ -124,45 +128,58 @@ def _mean_of_outputs(
     statistic: Callable[[Tensor], Tensor],
     dtype: torch.dtype = torch.float32,
 ) -> dict[str, Tensor]:
-    """As :func:`_mean_over_images`, over batches x that are checked and counted here."""
+    """:func:`mean_over_images` of one statistic of all layers, over batches x that are checked and counted here."""
 
     def counted() -> Iterator[tuple[Tensor, int]]:
         for x in images:
             arguments.images("images", x)
             yield x, len(x)
 
-    means = _mean_over_images(model, counted(), layers, statistic, dtype)
+    means = mean_over_images(model, counted(), dict.fromkeys(arguments.layers(model, layers), statistic), dtype)
     if not means:
         raise ValueError("images: got none; expected batches of float images (B, C, H, W)")
     return means
 
 
-def _mean_over_images(
+def mean_over_images(
     model: nn.Module,
     inputs: Iterable[tuple[Tensor, int]],
-    layers: Sequence[str],
-    statistic: Callable[[Tensor], Tensor],
+    statistics: Mapping[str, Callable[[Tensor], Tensor]],
     dtype: torch.dtype = torch.float32,
 ) -> dict[str, Tensor]:
-    """Layer to the mean over images, on the CPU, of a statistic that sums over those of a batch.
+    """Means over images of what is computed from layers' outputs, in eval mode: Eq. 1 is one such mean.
 
-    The outputs are reduced inside the hooks; empty where there are no inputs.
+    The outputs are reduced inside the hooks and none is kept. The model is left as it was.
+
+    Args:
+        model: any module.
+        inputs: what each forward pass takes, and how many images it counts as; x and x' of a pair count as one.
+        statistics: layer to what maps its output in a pass to a tensor, summed over the images, of the same shape in
+            every pass. The layer "" is the model itself. Of a layer that runs several times in a pass, the last output
+            counts.
+        dtype: of the means; the sums are float64.
+
+    Returns:
+        Layer to mean, on the CPU, in the order of ``statistics``; empty where there are no inputs.
+
+    Raises:
+        ValueError: an unknown layer, or one that does not run; means that are not finite.
     """
-    names = list(arguments.layers(model, layers))
+    names = list(arguments.layers(model, list(statistics)))
     batch: dict[str, Tensor] = {}
     total: dict[str, Tensor] = {}
     n = 0
 
     def reduce(name: str) -> Callable[[Tensor], None]:
         def action(output: Tensor) -> None:
-            batch[name] = statistic(output)
+            batch[name] = statistics[name](output)
 
         return action
 
     for x, count in inputs:
         batch.clear()
         with on_output(model, {name: reduce(name) for name in names}), frozen(model), torch.no_grad():
-            model(arranged(model, x))
+            model(fast_memory_format(model, x))
         if silent := [name for name in names if name not in batch]:
             raise ValueError(f"layers: {', '.join(silent)} did not run in the forward pass")
         for name, value in batch.items():
@@ -183,8 +200,8 @@ def relative_sensitivity(sigma: Sequence[float] | Tensor, activation: Sequence[f
     Returns:
         1 where as much is moved as there is; NaN where all neurons are inactive.
     """
-    total = float(sum(activation))
-    return float(sum(sigma)) / total if total > 0 else math.nan
+    moved, output = (torch.as_tensor(values, dtype=torch.float64).sum().item() for values in (sigma, activation))
+    return moved / output if output > 0 else math.nan
 
 
 def top_count(neurons: int, fraction: float) -> int:
@@ -280,7 +297,7 @@ def important_neurons(
         layer: the penultimate layer F_{L-1}.
         k1: how many neurons each image votes for.
         k2: how many neurons are chosen.
-        classifier: name of the linear layer that puts out the logits; None takes the model's last one.
+        classifier: name of the linear layer that outputs the logits; None takes the model's last one.
         batch_size: images per forward pass, None for what suits the device.
 
     Returns:
@@ -304,7 +321,7 @@ def important_neurons(
             channels = output.shape[1]
             if output[0].numel() != linear.in_features:
                 raise ValueError(
-                    f"layer: {layer!r} puts out {output[0].numel()} values, the classifier takes {linear.in_features}; "
+                    f"layer: {layer!r} outputs {output[0].numel()} values, the classifier takes {linear.in_features}; "
                     "name the layer that feeds it"
                 )
             if max(k1, k2) > channels:
@@ -337,5 +354,5 @@ def _classifier(model: nn.Module, name: str | None) -> nn.Linear:
         return module
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not linear:
-        raise ValueError("classifier: the model has no linear layer; Eq. 4 needs the one that puts out the logits")
+        raise ValueError("classifier: the model has no linear layer; Eq. 4 needs the one that outputs the logits")
     return linear[-1]

@@ -1,6 +1,7 @@
 """What every test shares: the same random numbers on every run, and no deadline on a machine that others use too."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,18 +14,6 @@ if not torch.cuda.is_available():
 
 torch.set_num_threads(1)  # the models are tiny: a second thread would mostly wait
 
-# Ways in which a tensor (N, C, H, W) can lie in memory; "expanded" has its own values, the others keep them.
-LAYOUTS = {
-    "contiguous": lambda x: x.contiguous(),
-    "channels_last": lambda x: x.contiguous(memory_format=torch.channels_last),
-    "batch chunk": lambda x: torch.cat([x, x]).chunk(2)[1],
-    "every other row": lambda x: x.repeat_interleave(2, dim=2)[:, :, ::2],
-    "every other channel": lambda x: x.repeat_interleave(2, dim=1)[:, ::2],
-    "positions transposed": lambda x: x.mT.contiguous().mT,
-    "batch innermost": lambda x: x.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2),
-    "expanded": lambda x: x[:1, :, :, :1].expand(x.shape),
-}
-
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
 
@@ -33,3 +22,12 @@ settings.load_profile("reproducible")
 def seed() -> None:
     """Each test starts from the same global random state, whichever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ``results/`` without rows."""
+    from snslib.training import pretrained  # after TRITON_INTERPRET is set
+
+    monkeypatch.setattr(pretrained, "RESULTS", tmp_path)
+    return tmp_path

@@ -26,10 +26,15 @@ ABOUT: dict[str, Any] = {
 TRAINED = {"model": "vgg16", "width": 1.0, "sns": {"layers": LAYERS}}
 
 
-def put(row: str, what: str, result: Any, folder: str = FOLDER, seed: int = 0, **config: Any) -> None:
-    name = row if seed == 0 else f"{row}-seed{seed}"
-    entry = Record(what, result, {"trained": TRAINED, **config}, seed, **ABOUT)
+def publish(name: str, what: str, result: Any, folder: str = "data/net", **config: Any) -> None:
+    """A record in ``results/``, of the seed that the name ends in: "pat-seed1"."""
+    _, _, seed = name.partition("-seed")
+    entry = Record(what, result, config, int(seed or 0), **ABOUT)
     results.publish_record(pretrained.RESULTS / folder / f"{name}.json", name, entry)
+
+
+def put(row: str, what: str, result: Any, folder: str = FOLDER, seed: int = 0, **config: Any) -> None:
+    publish(row if seed == 0 else f"{row}-seed{seed}", what, result, folder, **{"trained": TRAINED, **config})
 
 
 def put_accuracy(row: str, percent: dict[str, float], folder: str = FOLDER, seed: int = 0) -> None:

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from snslib.inference import has_bfloat16
 
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_a_toy_run_of_every_section_in_one_process() -> None:
     before = {path: path.stat().st_mtime_ns for path in (ROOT / "results").iterdir()}
     sections = ["attacks", "sensitivity", "sns_epoch", "kernels", "passes"]

@@ -1,4 +1,4 @@
-"""The commands train, judge and measure; their options are the fields of Settings."""
+"""The commands train, test and measure; their options are the fields of Settings."""
 
 import re
 import subprocess
@@ -127,13 +127,14 @@ def test_what_is_no_option_is_status_2(options: str, capsys: pytest.CaptureFixtu
     assert "usage: python -m snslib" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_it_runs_alone_and_under_torchrun_to_the_same_files(folder: Path, tmp_path: Path) -> None:
     arguments = ["-m", "snslib", "evaluate", "--defense", "vanilla", *SMALL.split(), "--out"]
     alone = subprocess.run([sys.executable, *arguments, str(folder)], capture_output=True, text=True, check=True)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     two = subprocess.run([*torchrun, *arguments, str(tmp_path)], capture_output=True, text=True, check=True)
     for out in (alone, two):
-        assert [line.split()[0] for line in out.stdout.splitlines()[:-1]] == ["clean", *ATTACKS]  # told once
+        assert [line.split()[0] for line in out.stdout.splitlines()[:-1]] == ["clean", *ATTACKS]  # printed once
     assert Path(two.stdout.splitlines()[-1]).name == Path(alone.stdout.splitlines()[-1]).name
     models = [[path.name for path in (where / "models").glob("vanilla-*")] for where in (folder, tmp_path)]
     assert models[0] == models[1]

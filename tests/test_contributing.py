@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import snslib
 
 PACKAGE = Path(snslib.__file__).parent
@@ -39,6 +41,7 @@ print(networks.configuration("smoothed")["schedule"]["epochs"])
 """
 
 
+@pytest.mark.slow
 def test_a_defense_is_a_class_and_a_row(tmp_path: Path) -> None:
     package = tmp_path / "snslib"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -62,3 +62,16 @@ def test_importing_the_library_loads_nothing_of_the_study() -> None:
     loaded = set(ast.literal_eval(done.stdout))
     assert {"attacks", "hooks", "sensitivity", "overlap", "losses"} <= loaded
     assert not loaded & {"study", "claims", "book", "profile", "exercises"}
+
+
+def test_importing_the_library_needs_neither_the_packages_of_the_book_nor_triton() -> None:
+    book = ["seaborn", "matplotlib", "IPython", "papermill", "ipywidgets", "pandas", "sklearn", "torchvision"]
+    code = f"""
+import sys, torch
+before = set(sys.modules)
+import snslib
+print([m for m in {book} if m in sys.modules])
+print("triton" in set(sys.modules) - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["[]", "False"]

@@ -7,7 +7,7 @@ project=$(cd "$(dirname "$0")/.." && pwd)
 folder=$(mktemp -d /tmp/anywhere.XXXX)
 chmod 755 "$folder"
 small="WIDTH=0.0625 STEPS=1 VANILLA_EPOCHS=1 PAT_EPOCHS=1 SOURCE_EPOCHS=1 EPOCHS=1 N_PAIRS=40 N_TEST=20 BATCH_SIZE=128"
-tests="tests/test_book_build.py tests/test_cache.py tests/test_data.py"
+tests="tests/book/test_book_build.py tests/study/test_records.py tests/training/test_datasets.py tests/training/test_image_folders.py"
 both="make book $small && make test TESTS='$tests'"
 
 copy() { git clone --quiet "$project" "$1"; }

@@ -1,1 +1,1 @@
-"""What the chapters of the book call: text, tables, findings, figures and sliders."""
+"""What the chapters of the book call: their first cell, tables, findings, figures and sliders."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from IPython.display import Markdown
+from torch import Tensor
 
 from snslib.study.records import Record
 from snslib.study.settings import Settings
@@ -15,6 +16,16 @@ MODEL_NAMES = {"vgg16": "VGG-16", "alexnet": "AlexNet", "resnet18": "ResNet-18",
 def percent(share: float) -> str:
     """0.8725 as "87.25%"; a share of n images has no more digits than two for any n here."""
     return f"{100 * share:.2f}%"
+
+
+def radius(eps: float) -> str:
+    """A radius in [0, 1] pixel space in 255ths: 32/255 as "32/255"."""
+    return f"{255 * eps:.3g}/255"
+
+
+def map_size(output: Tensor) -> str:
+    """The size of a layer's feature maps, (N, C, 16, 16) as "16×16"; "" for (N, C), which has no maps."""
+    return "×".join(map(str, output.shape[2:]))
 
 
 def this_build(settings: Settings, vanilla: Record) -> str:
@@ -43,8 +54,10 @@ def this_build(settings: Settings, vanilla: Record) -> str:
 def source(*records: Record) -> Markdown:
     """What the numbers above were computed from, in one line under a figure or a table; its data are the first's.
 
-    The output carries the records in its metadata, so that the book can offer them.
+    The output carries the records in its metadata, so that the book can offer them. Without any record it is empty.
     """
+    if not records:
+        return Markdown("")
     first = records[0]
     trained = first.config["trained"]
     n = first.config.get("n")

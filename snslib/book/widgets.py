@@ -69,8 +69,8 @@ def explorer(draw: Callable[..., Figure | str], **controls: Any) -> VBox:
     def redraw(change: object = None) -> None:
         values = {name: control.value for name, control in controls.items()}
         result = draw(**values)
-        told = ", ".join(f"{name} {value}" for name, value in values.items())
-        shown.value = f"<p>{html.escape(result)}</p>" if isinstance(result, str) else image(result, told)
+        text = ", ".join(f"{name} {value}" for name, value in values.items())
+        shown.value = f"<p>{html.escape(result)}</p>" if isinstance(result, str) else image(result, text)
 
     for name, control in controls.items():
         control.description = control.description or name

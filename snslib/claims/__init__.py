@@ -1,1 +1,1 @@
-"""The paper's claims, what decides each of them, and the paper's own numbers."""
+"""The paper's claims, the criteria that decide them, numbers from records, and the paper's own tables."""

@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from snslib.claims import paper
 from snslib.claims.criteria import neurons, sensitivity, tables
 from snslib.claims.criteria.outcome import Outcome
+from snslib.claims.numbers import accuracies
 from snslib.claims.records import NotRunError, PublishedRecords
-from snslib.claims.statistics import Accuracy
 from snslib.study import results
 from snslib.study.records import Record
 
 VERDICTS = ("reproduced", "partly", "not reproduced", "not run")
-PAPER_N = 10_000  # test images of Tables 1 and 2 (section 3.1)
 
 
 @dataclass(frozen=True)
@@ -61,12 +59,7 @@ TABLES: dict[int, tuple[Callable[..., Outcome], tuple[str, ...]]] = {  # claim: 
 
 def of_paper(number: int) -> Outcome:
     """What the criterion of claim 10, 11, 12, 13 or 16 makes of the paper's own table, taken as 10,000 images."""
-    printed = paper.table2() if number == 16 else paper.table1()
-    table = {
-        row: {column: Accuracy((value / 100,), PAPER_N) for column, value in columns.items()}
-        for row, columns in printed.items()
-    }
-    return TABLES[number][0](table=table)
+    return TABLES[number][0](table=accuracies.printed(2 if number == 16 else 1))
 
 
 _03, _05, _06 = "03_sensitive_neurons", "05_adversarial_training", "06_results"
@@ -223,7 +216,7 @@ CLAIMS = (
         "Fig. 8",
         _05,
         "Mean sensitivity of all neurons of a layer, under PGD. Reproduced: below PAT's in every stabilised layer. "
-        "Partly: in more than half. The ratio to the clean output is given beside it: a layer that puts out less "
+        "Partly: in more than half. The ratio to the clean output is given beside it: a layer whose output is smaller "
         "varies less.",
         lambda: "all six layers (curves)",
         sensitivity.below_pat,

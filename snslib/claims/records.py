@@ -1,4 +1,4 @@
-"""Outcome the published records that decide a claim."""
+"""Finding the published records that decide a claim."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
-from snslib.inference import arranged, device_of, frozen, images_at_once
+from snslib.inference import device_of, fast_memory_format, frozen, images_at_once
 
 
 def predicted(model: nn.Module, images: Iterable[Tensor]) -> Tensor:
@@ -20,7 +20,7 @@ def predicted(model: nn.Module, images: Iterable[Tensor]) -> Tensor:
     classes = []
     for x in images:
         with frozen(model), torch.no_grad():
-            classes.append(model(arranged(model, x)).argmax(1))
+            classes.append(model(fast_memory_format(model, x)).argmax(1))
     return torch.cat(classes).cpu()
 
 
@@ -31,7 +31,7 @@ def correct(model: nn.Module, split: Split, attack: Attack | None = None, batch_
     when the true class is predicted.
 
     Args:
-        model: maps float images in [0, 1] to logits; judged in eval mode and left as it was.
+        model: maps float images in [0, 1] to logits; run in eval mode and left as it was.
         split: the images and their true classes.
         attack: maps (model, x, y) to x'; None for clean accuracy.
         batch_size: images at a time, None for what suits the device; matters to speed only.
@@ -51,7 +51,7 @@ def accuracy(model: nn.Module, split: Split, attack: Attack | None = None, batch
     return correct(model, split, attack, batch_size).double().mean().item()
 
 
-def right_after(model: nn.Module, split: Split, attempts: Iterable[Attack], batch_size: int | None = None) -> Tensor:
+def robust_to_all(model: nn.Module, split: Split, attempts: Iterable[Attack], batch_size: int | None = None) -> Tensor:
     """Which images are right as they are and after every one of several attacks, bool (N,) on the CPU.
 
     Each attack is run on the images that all before it have left right.

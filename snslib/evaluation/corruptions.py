@@ -125,6 +125,12 @@ SEVERITIES = (1, 3, 5)  # at which sensitivity is measured
 WEATHER = tuple(f"{name}-{severity}" for name in CORRUPTIONS for severity in SEVERITIES)
 
 
+def name_and_severity(name: str) -> tuple[str, int | None]:
+    """The parts of the name of what changes the images: "fog-5" as ("fog", 5), an attack such as "pgd" without one."""
+    corruption, _, severity = name.partition("-")
+    return corruption, int(severity) if severity.isdecimal() else None
+
+
 def as_attack(name: str, severity: int, seed: int = 0) -> Attack:
     """A corruption in the place of an attack; it looks at neither model nor label, and goes on drawing at each call.
 

@@ -14,89 +14,118 @@ from snslib.overlap import NeuronSet, at_least_two, average_jaccard, chance_jacc
 from snslib.sensitivity import top_neurons
 
 
-def by_class(ours: Sequence[Sequence[int]], theirs: Sequence[Sequence[int]]) -> dict[str, list[float]]:
+def by_class(first: Sequence[Sequence[int]], second: Sequence[Sequence[int]]) -> dict[str, list[float]]:
     """How alike two kinds of neuron sets are, class by class (Eq. 6).
 
     Args:
-        ours: a set of one kind per class, such as its sensitive neurons.
-        theirs: one of the other kind, such as its important neurons; empty for a class that has none.
+        first: a set of one kind per class, such as its sensitive neurons.
+        second: one of the other kind, such as its important neurons; empty for a class that has none.
 
     Returns:
         "same", per class the index of its two sets; "others", the mean index of its own set and those of the other kind
         of the other classes; NaN where there is none.
     """
-    there = [i for i, neurons in enumerate(theirs) if len(neurons)]
-    found = {"same": [math.nan] * len(theirs), "others": [math.nan] * len(theirs)}
-    for i in there:
-        found["same"][i] = jaccard(ours[i], theirs[i])
-        if len(there) > 1:
-            found["others"][i] = fmean(jaccard(ours[i], theirs[j]) for j in there if j != i)
+    defined = [i for i, neurons in enumerate(second) if len(neurons)]
+    found = {"same": [math.nan] * len(second), "others": [math.nan] * len(second)}
+    for i in defined:
+        found["same"][i] = jaccard(first[i], second[i])
+        if len(defined) > 1:
+            found["others"][i] = fmean(jaccard(first[i], second[j]) for j in defined if j != i)
     return found
 
 
-def by_layer(sets: Mapping[str, Sequence[Sequence[int]]], channels: Mapping[str, int]) -> dict[str, dict[str, float]]:
-    """How alike the sets of all classes are, layer by layer.
+def with_one_logit(sets: Mapping[str, Sequence[Sequence[int]]]) -> dict[str, Sequence[Sequence[int]]]:
+    """The neurons of each layer that are compared: of fc, whose neurons are the logits, only the first of each class.
 
     Args:
-        sets: layer to one set of neurons per class, all with as many.
+        sets: layer to one ranking of neurons per class, the most sensitive first.
+    """
+    return {layer: [ranked[:1] for ranked in lists] if layer == "fc" else lists for layer, lists in sets.items()}
+
+
+def by_layer(sets: Mapping[str, Sequence[Sequence[int]]], channels: Mapping[str, int]) -> dict[str, dict[str, float]]:
+    """How alike the sets of all classes are, layer by layer; of fc one neuron counts (:func:`with_one_logit`).
+
+    Args:
+        sets: layer to one set of neurons per class, all with as many, the most sensitive first.
         channels: layer to its number of neurons.
 
     Returns:
         "average" (Eq. 7), "total" (Eq. 8) and "chance", what Eq. 7 is to expect of random sets, each layer to index.
     """
+    compared = with_one_logit(sets)
     return {
-        "average": {layer: average_jaccard(of_layer) for layer, of_layer in sets.items()},
-        "total": {layer: total_jaccard(of_layer) for layer, of_layer in sets.items()},
-        "chance": {layer: chance_jaccard(len(of_layer[0]), channels[layer]) for layer, of_layer in sets.items()},
+        "average": {layer: average_jaccard(lists) for layer, lists in compared.items()},
+        "total": {layer: total_jaccard(lists) for layer, lists in compared.items()},
+        "chance": {layer: chance_jaccard(len(lists[0]), channels[layer]) for layer, lists in compared.items()},
     }
 
 
+def negative_weights(weight: Tensor, targets: Sequence[int], sets: Sequence[Sequence[int]]) -> float:
+    """The part of some neurons that lower the logit of their class, averaged over the classes.
+
+    Args:
+        weight: float (K, C) of the linear layer that outputs the logits; its column m belongs to neuron m.
+        targets: the classes.
+        sets: the neurons of each of them; a class without any is left out.
+
+    Returns:
+        In [0, 1]: how many of a class's neurons have a negative weight for it; NaN where no class has neurons.
+    """
+    parts = [
+        (weight[target][list(neurons)] < 0).double().mean().item()
+        for target, neurons in zip(targets, sets, strict=True)
+        if len(neurons)
+    ]
+    return fmean(parts) if parts else math.nan
+
+
 @dataclass(frozen=True)
-class Likeness:
+class PermutationTest:
     """Whether two kinds of neuron sets, one of each kind per class, have more in common than chance gives.
 
     Args:
         mean: the mean over classes of the Jaccard index of a class's two sets (Eq. 6), in [0, 1].
         p_neurons: share of draws that reach this mean when the sets of one kind are drawn from all neurons at random.
-        p_classes: the same when they are dealt out to the classes at random. It is small only if the sets of a class
+        p_shuffled_classes: the same when they are shuffled among the classes. It is small only if the sets of a class
             belong together, more than with those of other classes.
     """
 
     mean: float
     p_neurons: float
-    p_classes: float
+    p_shuffled_classes: float
 
 
-def likeness(
-    ours: Sequence[NeuronSet], theirs: Sequence[NeuronSet], channels: int, resamples: int = 9999, seed: int = 0
-) -> Likeness:
+def permutation_test(
+    first: Sequence[NeuronSet], second: Sequence[NeuronSet], channels: int, resamples: int = 9999, seed: int = 0
+) -> PermutationTest:
     """Compare two kinds of neuron sets class by class, with one-sided permutation tests.
 
     Args:
-        ours: the sets of one kind, such as the sensitive neurons of each class; at least two.
-        theirs: those of the other, as many sets, all of them with as many neurons.
+        first: the sets of one kind, such as the sensitive neurons of each class; at least two.
+        second: those of the other, as many sets, all of them with as many neurons.
         channels: how many neurons they were chosen from.
         resamples: random draws per test, at least 1.
         seed: decides them.
 
     Raises:
-        ValueError: as many sets of one kind as of the other are not there, or their sizes differ.
+        ValueError: there are not as many sets of one kind as of the other, or their sizes differ.
     """
     arguments.at_least("resamples", resamples, 1)
-    a, b = at_least_two(ours), at_least_two(theirs)
+    a, b = at_least_two(first), at_least_two(second)
     sizes = {len(members) for members in (*a, *b)}
     if len(a) != len(b) or len(sizes) != 1:
-        raise ValueError(f"ours, theirs: expected as many sets of equal sizes, got {len(a)} and {len(b)} of {sizes}")
+        raise ValueError(f"first, second: expected as many sets of equal sizes, got {len(a)} and {len(b)} of {sizes}")
     k = sizes.pop()
     index = np.array([[jaccard(one, other) for other in b] for one in a])
     mean = float(index.diagonal().mean())
     rng = np.random.default_rng(seed)
     common = rng.hypergeometric(k, channels - k, k, size=(resamples, len(a)))
     drawn = (common / (2 * k - common)).mean(1)
-    dealt = np.array([index[range(len(a)), rng.permutation(len(a))].mean() for _ in range(resamples)])
+    shuffled = np.array([index[range(len(a)), rng.permutation(len(a))].mean() for _ in range(resamples)])
     # the sets as they are count as one more draw; equal means may differ in the last bit
-    p_neurons, p_classes = ((1 + (values >= mean - 1e-12).sum()) / (1 + resamples) for values in (drawn, dealt))
-    return Likeness(mean, float(p_neurons), float(p_classes))
+    p_neurons, p_classes = ((1 + (values >= mean - 1e-12).sum()) / (1 + resamples) for values in (drawn, shuffled))
+    return PermutationTest(mean, float(p_neurons), float(p_classes))
 
 
 def index_errors(blocks: Sequence[Tensor], fraction: float, resamples: int = 200, seed: int = 0) -> tuple[float, float]:
@@ -119,21 +148,21 @@ def index_errors(blocks: Sequence[Tensor], fraction: float, resamples: int = 200
         ValueError: fewer than two blocks of a class.
     """
     arguments.at_least("resamples", resamples, 1)
-    if few := [len(of_class) for of_class in blocks if len(of_class) < 2]:
+    if few := [len(sigma) for sigma in blocks if len(sigma) < 2]:
         raise ValueError(f"blocks: halving needs two blocks of images per class, got {few[0]}")
     generator = torch.Generator().manual_seed(seed)
 
     def indices(chosen: Sequence[Tensor]) -> tuple[float, float]:
-        sets = [top_neurons({"": of_class.mean(0)}, fraction=fraction)[""] for of_class in chosen]
+        sets = [top_neurons({"": sigma.mean(0)}, fraction=fraction)[""] for sigma in chosen]
         return average_jaccard(sets), total_jaccard(sets)
 
-    def half(of_class: Tensor) -> Tensor:
-        return of_class[torch.randperm(len(of_class), generator=generator)[: len(of_class) // 2]]
+    def half(sigma: Tensor) -> Tensor:
+        return sigma[torch.randperm(len(sigma), generator=generator)[: len(sigma) // 2]]
 
     whole = indices(blocks)
-    halves = [indices([half(of_class) for of_class in blocks]) for _ in range(resamples)]
+    halves = [indices([half(sigma) for sigma in blocks]) for _ in range(resamples)]
     average, total = (
-        math.sqrt(fmean((value - of_all) ** 2 for value in values))
-        for values, of_all in zip(zip(*halves, strict=True), whole, strict=True)
+        math.sqrt(fmean((value - index) ** 2 for value in values))
+        for values, index in zip(zip(*halves, strict=True), whole, strict=True)
     )
     return average, total

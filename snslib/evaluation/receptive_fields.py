@@ -22,7 +22,7 @@ from snslib import arguments
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
 from snslib.hooks import record
-from snslib.inference import arranged, device_of, frozen, images_at_once
+from snslib.inference import device_of, fast_memory_format, frozen, images_at_once
 from snslib.sensitivity import dual_pairs, joined
 
 Units = Tensor | Sequence[int]
@@ -37,7 +37,7 @@ def top_images(
     Args:
         model: any module; it runs in eval mode and is left as it was.
         split: the images to choose from, at least one. Between batches, no more than k of them are remembered.
-        layer: dotted name of a layer that puts out (N, C, H, W).
+        layer: dotted name of a layer that outputs (N, C, H, W).
         units: the neurons, channels of the layer, (U,).
         k: how many images, at least 1; a split with fewer gives all it has.
         batch_size: images at a time, None for what suits the device; matters to speed only.
@@ -269,14 +269,14 @@ def _maps_of(
 
 
 def _maps(model: nn.Module, x: Tensor, layer: str, units: Units) -> Tensor:
-    """What the neurons put out, (N, U, h, w)."""
+    """What the neurons output, (N, U, h, w)."""
     with record(model, [layer]) as activations, frozen(model), torch.no_grad():
-        model(arranged(model, x))
+        model(fast_memory_format(model, x))
     if layer not in activations:
         raise ValueError(f"layer: {layer!r} did not run in the forward pass")
     output = activations[layer]
     if output.ndim != 4:
-        raise ValueError(f"layer: {layer!r} puts out {tuple(output.shape)}; name one that puts out maps (N, C, H, W)")
+        raise ValueError(f"layer: {layer!r} outputs {tuple(output.shape)}; name one that outputs maps (N, C, H, W)")
     index = torch.as_tensor(units, dtype=torch.int64)
     if index.ndim != 1 or not len(index):
         raise ValueError(f"units: expected channels of {layer!r}, (U,) with U >= 1, got {units!r}")

@@ -1,14 +1,15 @@
-"""Is the robustness real? Stronger attacks, and the checks that tell robustness from masked gradients.
+"""Stronger attacks, and checks that distinguish robustness from masked gradients.
 
 A model can resist an attack that follows its gradient because no small change turns it, or because its gradient leads
-nowhere. Only the first is robustness. What is here tells them apart, for any model of images in [0, 1]: attacks that
+nowhere. Only the first is robustness. What is here distinguishes them, for any model of images in [0, 1]: attacks that
 try harder than those of section 3.1, the signs of masked gradients that Athalye et al. (2018) list, the loss around
 an image, and examples made on other models. Each leaves the model as it was, in eval mode meanwhile.
 """
 
 import copy
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -20,8 +21,8 @@ from torch.optim.swa_utils import update_bn
 from snslib import arguments, attacks
 from snslib.attacks import Attack
 from snslib.data import Split, to_float
-from snslib.evaluation.accuracy import correct, predicted, right_after
-from snslib.inference import arranged, device_of, frozen, images_at_once
+from snslib.evaluation.accuracy import correct, predicted, robust_to_all
+from snslib.inference import device_of, fast_memory_format, frozen, images_at_once
 from snslib.sensitivity import dual_pairs
 
 TARGETS = 9  # wrong classes that a targeted attack tries for each image, as many as AutoAttack tries
@@ -32,7 +33,7 @@ def autoattack(model: nn.Module, split: Split, eps: float, seed: int = 0, batch_
 
     Four attacks in turn, each on what is still right: APGD on the cross-entropy, targeted APGD and targeted FAB toward
     up to nine classes, and Square, which looks at no gradient. The package ``pyautoattack`` runs them; what it warns
-    of, it tells the logger "auto-attack".
+    of, it warns the logger "auto-attack".
 
     Args:
         model: maps float images in [0, 1] to logits (N, K), K >= 4.
@@ -52,12 +53,13 @@ def autoattack(model: nn.Module, split: Split, eps: float, seed: int = 0, batch_
     _check(split, eps)
     device, classes = device_of(model), _count_classes(model, split)
     if classes < 4:
-        raise ValueError(f"model: AutoAttack needs logits of at least 4 classes, this one puts out {classes}")
+        raise ValueError(f"model: AutoAttack needs logits of at least 4 classes, this one outputs {classes}")
     every_gpu = list(range(torch.cuda.device_count()))
     trace = sys.gettrace()
     try:
         with frozen(model), torch.random.fork_rng(every_gpu):
-            attack = package.AutoAttack(lambda x: model(arranged(model, x)), eps=eps, seed=seed, device=device)
+            fast = partial(_in_fast_memory_format, model)
+            attack = package.AutoAttack(fast, eps=eps, seed=seed, device=device)
             attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = min(TARGETS, classes - 1)
             x, y = to_float(split.images), split.labels
             _, guess = attack.run_standard_evaluation(x, y, batch_size=batch_size or images_at_once(device))
@@ -128,7 +130,7 @@ def strong_pgd(
     each: list[Attack] = [away]
     if targeted:
         each = [toward(place) for place in range(min(targets, _count_classes(model, split) - 1))]
-    return right_after(model, split, each * restarts, batch_size)
+    return robust_to_all(model, split, each * restarts, batch_size)
 
 
 def random_corner(eps: float, generator: torch.Generator) -> Attack:
@@ -154,7 +156,7 @@ def sanity_checks(
     """The signs of masked gradients that Athalye et al. (2018, section 3.1) list, looked for one by one.
 
     PGD is meant below, from the image, in ``steps`` steps of 2.5 radius / steps. A model that passes may still be
-    masked. One that fails is, or it does not look at the image: what puts out the same class for every image fails too.
+    masked. One that fails is, or it does not look at the image: what outputs the same class for every image fails too.
 
     Args:
         model: maps float images in [0, 1] to logits (N, K).
@@ -187,47 +189,41 @@ def sanity_checks(
     arguments.at_least("draws", draws, 1)
     arguments.not_negative("tolerance", tolerance)
 
-    def pgd_at(radius: float) -> Attack:
+    def pgd(radius: float) -> Attack:
         return lambda model, x, y: attacks.pgd(model, x, y, radius, 2.5 * radius / steps, steps)
 
-    def fgsm(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        return attacks.fgsm(model, x, y, eps)
+    after_pgd = correct(model, split, pgd(eps))
+    under_pgd = _mean(after_pgd)
+    result = {
+        "growing": _growing_radius(model, split, pgd, eps, under_pgd, tolerance),
+        "one_step": _one_step(model, split, eps, under_pgd, tolerance),
+    }
+    if source is not None:
+        transferred = transfer_matrix({"source": source, "model": model}, split, pgd(eps))["source"]["model"]
+        passed = under_pgd <= transferred + tolerance
+        result["transfer"] = {"passed": passed, "white_box": under_pgd, "transferred": transferred}
+    noise = [random_corner(eps, torch.Generator().manual_seed(seed))] * draws
+    after_noise = robust_to_all(model, split, noise)
+    only_noise = _mean(correct(model, split) & ~after_noise & after_pgd)
+    passed = only_noise <= tolerance
+    result["noise"] = {"passed": passed, "noise": _mean(after_noise), "pgd": under_pgd, "only_noise": only_noise}
+    return result
 
-    after_pgd = correct(model, split, pgd_at(eps))
-    pgd = _share(after_pgd)
 
+def _growing_radius(
+    model: nn.Module, split: Split, pgd: Callable[[float], Attack], eps: float, at_eps: float, tolerance: float
+) -> dict[str, Any]:
     epsilons = [eps]
     while epsilons[-1] < 1:
         epsilons.append(min(2 * epsilons[-1], 1.0))
-    growing = [pgd, *(_share(correct(model, split, pgd_at(radius))) for radius in epsilons[1:])]
-    rise = max((after - before for before, after in pairwise(growing)), default=0.0)
-    one_step = _share(correct(model, split, fgsm))
-    generator = torch.Generator().manual_seed(seed)
-    after_noise = right_after(model, split, [random_corner(eps, generator)] * draws)
-    only_noise = _share(correct(model, split) & ~after_noise & after_pgd)
+    accuracy = [at_eps, *(_mean(correct(model, split, pgd(radius))) for radius in epsilons[1:])]
+    rise = max((after - before for before, after in pairwise(accuracy)), default=0.0)
+    return {"passed": rise <= tolerance and accuracy[-1] <= tolerance, "epsilons": epsilons, "accuracy": accuracy}
 
-    result: dict[str, dict[str, Any]] = {
-        "growing": {
-            "passed": rise <= tolerance and growing[-1] <= tolerance,
-            "epsilons": epsilons,
-            "accuracy": growing,
-        },
-        "one_step": {"passed": pgd <= one_step + tolerance, "fgsm": one_step, "pgd": pgd},
-    }
-    if source is not None:
-        transferred = transfer_matrix({"source": source, "model": model}, split, pgd_at(eps))["source"]["model"]
-        result["transfer"] = {
-            "passed": pgd <= transferred + tolerance,
-            "white_box": pgd,
-            "transferred": transferred,
-        }
-    result["noise"] = {
-        "passed": only_noise <= tolerance,
-        "noise": _share(after_noise),
-        "pgd": pgd,
-        "only_noise": only_noise,
-    }
-    return result
+
+def _one_step(model: nn.Module, split: Split, eps: float, under_pgd: float, tolerance: float) -> dict[str, Any]:
+    under_fgsm = _mean(correct(model, split, lambda model, x, y: attacks.fgsm(model, x, y, eps)))
+    return {"passed": under_pgd <= under_fgsm + tolerance, "fgsm": under_fgsm, "pgd": under_pgd}
 
 
 def transfer_matrix(models: Mapping[str, nn.Module], split: Split, attack: Attack) -> dict[str, dict[str, float]]:
@@ -239,8 +235,8 @@ def transfer_matrix(models: Mapping[str, nn.Module], split: Split, attack: Attac
         attack: maps (model, x, y) to x'.
 
     Returns:
-        Name of the model that the images were made on, to name of the model that judges them, to the share in [0, 1]
-        that it gets right.
+        Name of the model that the images were made on, to name of the model that is tested on them, to its
+        accuracy in [0, 1].
 
     Raises:
         ValueError: no models, or no images.
@@ -251,8 +247,8 @@ def transfer_matrix(models: Mapping[str, nn.Module], split: Split, attack: Attac
     matrix: dict[str, dict[str, float]] = {}
     for source, made_on in models.items():
         images = [x_adv for _, x_adv in dual_pairs(made_on, split, attack)]
-        right = {name: predicted(judge, images) == split.labels.cpu() for name, judge in models.items()}
-        matrix[source] = {name: _share(of_judge) for name, of_judge in right.items()}
+        right = {name: predicted(tested, images) == split.labels.cpu() for name, tested in models.items()}
+        matrix[source] = {name: _mean(which) for name, which in right.items()}
     return matrix
 
 
@@ -304,26 +300,30 @@ def loss_surface(
     random = (torch.randint(0, 2, x.shape, generator=generator) * 2 - 1).to(x)
     with frozen(model):
         start = x.detach().clone().requires_grad_(True)
-        loss = F.cross_entropy(model(arranged(model, start)), y, reduction="sum")
+        loss = F.cross_entropy(model(fast_memory_format(model, start)), y, reduction="sum")
         gradient = torch.autograd.grad(loss, start)[0].sign()
         surface = torch.empty(points, points)
         with torch.no_grad():
             for row, along in enumerate(offsets):
                 for column, across in enumerate(offsets):
                     moved = (x + along * gradient + across * random).clamp(0, 1)
-                    surface[row, column] = F.cross_entropy(model(arranged(model, moved)), y)
+                    surface[row, column] = F.cross_entropy(model(fast_memory_format(model, moved)), y)
     return offsets, surface
+
+
+def _in_fast_memory_format(model: nn.Module, x: Tensor) -> Tensor:
+    return model(fast_memory_format(model, x))
 
 
 def _pyautoattack() -> Any:
     try:
         import pyautoattack
     except ImportError as error:
-        raise ImportError("autoattack needs the package pyautoattack: pip install 'snslib[scrutiny]'") from error
+        raise ImportError("autoattack needs the package pyautoattack: pip install 'snslib[autoattack]'") from error
     return pyautoattack
 
 
-def _share(which: Tensor) -> float:
+def _mean(which: Tensor) -> float:
     return which.double().mean().item()
 
 
@@ -331,7 +331,7 @@ def _count_classes(model: nn.Module, split: Split) -> int:
     """How many logits the model has for an image."""
     x = to_float(split.images[:1]).to(device_of(model))
     with frozen(model), torch.no_grad():
-        logits = model(arranged(model, x))
+        logits = model(fast_memory_format(model, x))
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise ValueError(f"model: expected logits (N, K) of at least 2 classes, got {tuple(logits.shape)}")
     return logits.shape[1]
@@ -340,7 +340,7 @@ def _count_classes(model: nn.Module, split: Split) -> int:
 def _wrong_classes(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """All classes of every image but the true one, the likeliest first, int64 (N, K - 1)."""
     with frozen(model), torch.no_grad():
-        logits = model(arranged(model, x)).scatter(1, y[:, None], -torch.inf)
+        logits = model(fast_memory_format(model, x)).scatter(1, y[:, None], -torch.inf)
     return logits.argsort(dim=1, descending=True, stable=True)[:, :-1]
 
 

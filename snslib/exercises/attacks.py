@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from snslib import attacks
-from snslib.exercises.judging import ExerciseError, close, judge, returned
 from snslib.exercises.rules import ROUNDING, attacked, check_bounds, largest_change
+from snslib.exercises.run import ExerciseError, close, compare, returned
 from snslib.exercises.tasks import EPS, small_task
 
 
@@ -67,7 +67,7 @@ def check_pgd(solution: Callable[[nn.Module, Tensor, Tensor, float, float, int],
             "x' is put back into the eps ball only at the end: do it after each step.": walk(size, steps, ball=False),
             "x' is cut off to [0, 1] only at the end: do it after each step.": walk(size, steps, box=False),
         }
-        judge(x_adv, right, mistakes, "Compare it with snslib.pgd after one step, after two, and so on.")
+        compare(x_adv, right, mistakes, "Compare it with snslib.pgd after one step, after two, and so on.")
     return "Right: your PGD agrees with snslib.pgd in every pixel, for 4 and for 7 steps."
 
 

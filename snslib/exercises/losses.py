@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from snslib import attacks, losses
 from snslib.attacks import Attack
 from snslib.evaluation.accuracy import predicted
-from snslib.exercises.judging import ExerciseError, as_number, close, gradients_of, judge, returned
+from snslib.exercises.run import ExerciseError, as_number, close, compare, gradients_of, returned
 from snslib.exercises.tasks import EPS, Recordings, changed, small_task, two_layers
 
 
@@ -37,7 +37,7 @@ def check_sns_loss(solution: Callable[[Recordings, Recordings, Recordings], Tens
         "only the last layer is counted: sum over all layers of omega.": of_fc,
         "that is the sum of squares: Eq. 9 has absolute values.": (conv.square().sum() + fc.square().sum()) / 6,
     }
-    judge(as_number(loss), right.item(), mistakes, "Eq. 9 sums over layers, their neurons in omega, and positions.")
+    compare(as_number(loss), right.item(), mistakes, "Eq. 9 sums over layers, their neurons in omega, and positions.")
     inputs = [*clean.values(), *adversarial.values()]
     for slope, wanted in zip(gradients_of(loss, inputs), torch.autograd.grad(right, inputs), strict=True):
         if not close(slope, wanted):
@@ -69,7 +69,7 @@ def check_adversarial_loss(solution: Callable[[nn.Module, Tensor, Tensor, Attack
         "the attack starts from predicted classes: give it the labels y.": (clean + cross_entropy(from_guess)) / 2,
         "x' is compared with its predicted class: its label is y, as for x.": (clean + guessed) / 2,
     }
-    judge(as_number(loss), right, mistakes, "It is the mean of two cross-entropies, for x and for x'.")
+    compare(as_number(loss), right, mistakes, "It is the mean of two cross-entropies, for x and for x'.")
     gradients_of(loss, list(model.parameters()))
     return "Right: that is the loss that adversarial training minimises."
 
@@ -97,7 +97,7 @@ def check_remedy_loss(solution: Callable[[Recordings, Recordings, Recordings], T
     before, slopes = tried(clean, adversarial)
     still, half = (tried(clean, {k: c + t * (adversarial[k] - c) for k, c in clean.items()})[0] for t in (0.0, 0.5))
     if abs(still) > 1e-4 * abs(before):
-        raise ExerciseError(f"every neuron puts out the same for x' as for x, and the loss is {still:.3g}, not 0.")
+        raise ExerciseError(f"every neuron outputs the same for x' as for x, and the loss is {still:.3g}, not 0.")
     if not 0 < half < before:
         raise ExerciseError(
             f"the loss is {before:.3g}, and {half:.3g} where every neuron moves half as far: should be less, not 0."
@@ -131,9 +131,9 @@ def _disguises(output: Tensor) -> list[tuple[float, float | Tensor, str]]:
     """What a neuron can do without being any steadier: factor and shift of its output, in words."""
     pattern = 10 * torch.arange(output[0, 0].numel()).view(output.shape[2:])
     return [
-        (0.01, 0.0, "puts out a hundredth of what it did"),
-        (1.0, 10.0, "puts out 10 more"),
-        (1.0, -1.0, "puts out 1 less"),
-        (1.0, pattern, "puts out a pattern besides, the same for every image,"),
-        (0.0, 0.0, "puts out nothing"),  # whatever the loss is then, it has to be a number
+        (0.01, 0.0, "outputs a hundredth of what it did"),
+        (1.0, 10.0, "outputs 10 more"),
+        (1.0, -1.0, "outputs 1 less"),
+        (1.0, pattern, "outputs a pattern besides, the same for every image,"),
+        (0.0, 0.0, "is inactive"),  # whatever the loss is then, it has to be a number
     ]

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from snslib import attacks
 from snslib.evaluation.accuracy import predicted
-from snslib.exercises.judging import ExerciseError, as_number, judge, returned
 from snslib.exercises.rules import ROUNDING, attacked, check_bounds, largest_change
+from snslib.exercises.run import ExerciseError, as_number, compare, returned
 from snslib.exercises.tasks import EPS, overconfident_task, random
 
 
@@ -27,7 +27,7 @@ def check_worst_case_accuracy(solution: Callable[[Tensor], float]) -> str:
             "that is the share of images that are lost: return that of those that stay right.": 1 - share,
         }
         got = as_number(returned(solution, right=right))
-        judge(got, share.item(), mistakes, "Look at one column, which is one image: is it right in every row?")
+        compare(got, share.item(), mistakes, "Look at one column, which is one image: is it right in every row?")
     return "Right: an image counts if no attack turns it."
 
 

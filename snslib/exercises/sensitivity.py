@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from snslib import overlap
-from snslib.exercises.judging import ExerciseError, as_number, as_tensor, judge, returned
+from snslib.exercises.run import ExerciseError, as_number, as_tensor, compare, returned
 from snslib.exercises.tasks import random, recorded
 
 
@@ -28,7 +28,7 @@ def check_neuron_sensitivity(solution: Callable[[Tensor, Tensor], Tensor]) -> st
             "that is one number for the layer: keep the neurons, axis 1.": right.sum(),
         }
         sigma = as_tensor(returned(solution, clean=clean, adversarial=adversarial))
-        judge(sigma, right, mistakes, f"The recordings are {tuple(clean.shape)}: images, neurons, then positions.")
+        compare(sigma, right, mistakes, f"The recordings are {tuple(clean.shape)}: images, neurons, then positions.")
     return "Right: Eq. 1, for layers with positions and without."
 
 
@@ -51,7 +51,7 @@ def check_top_neurons(solution: Callable[[Tensor, float], Tensor]) -> str:
             "the right neurons in another order: the most sensitive comes first.": order[:k].sort().values,
             "the right neurons in reverse order: the most sensitive comes first.": order[:k].flip(0),
         }
-        judge(neurons, order[:k], mistakes, "They are the indices of the highest sensitivities, the highest first.")
+        compare(neurons, order[:k], mistakes, "They are the indices of the highest sensitivities, the highest first.")
     return "Right: Eq. 2, rounded down, at least one, the most sensitive first."
 
 
@@ -76,7 +76,7 @@ def check_relative_sensitivity(solution: Callable[[Tensor, Tensor], float]) -> s
             "that is the change alone: divide it by the clean output.": change.sum(),
         }
         share = as_number(returned(solution, clean=clean, adversarial=adversarial))
-        judge(share, right, mistakes, "It is one sum over images, neurons and positions divided by another.")
+        compare(share, right, mistakes, "It is one sum over images, neurons and positions divided by another.")
     return "Right: 0 means that nothing moves, 1 that the change is as large as the output."
 
 
@@ -99,5 +99,5 @@ def check_average_jaccard(solution: Callable[[list[set[int]]], float]) -> str:
                 sum(len(a & b) / min(len(a), len(b)) for a, b in pairs) / m
             ),
         }
-        judge(as_number(returned(solution, sets=sets)), total / m, mistakes, f"The sets are {sets}.")
+        compare(as_number(returned(solution, sets=sets)), total / m, mistakes, f"The sets are {sets}.")
     return "Right: Eq. 7."

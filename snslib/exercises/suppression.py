@@ -1,4 +1,4 @@
-"""Checks of code that changes what neurons put out while a network runs (chapter 3)."""
+"""Checks of code that changes what neurons output while a network runs (chapter 3)."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from snslib import hooks
 from snslib.evaluation.accuracy import predicted
-from snslib.exercises.judging import ExerciseError, as_tensor, judge, returned
+from snslib.exercises.run import ExerciseError, as_tensor, compare, returned
 from snslib.exercises.tasks import misled_task, small_task
 
 
@@ -37,7 +37,7 @@ def _check_suppressed(logits: Tensor, model: nn.Module, x: Tensor, neurons: Tens
         "the outputs are set to beta: multiply them by it.": after(lambda o: o.index_fill(1, neurons, beta)),
         "the chosen neurons lose the share beta: they should keep it.": after(times(1 - beta)),
     }
-    judge(logits, after(times(beta)), mistakes, "Multiply output[:, neurons] of the layer by beta, nothing else.")
+    compare(logits, after(times(beta)), mistakes, "Multiply output[:, neurons] of the layer by beta, nothing else.")
 
 
 def check_helpful_neuron(solution: Callable[[nn.Module, Tensor, Tensor, str, float], int]) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from snslib import attacks, sensitivity
 from snslib.evaluation.accuracy import predicted
 
-Recordings = dict[str, Tensor]  # layer to what its neurons put out, (N, C, H, W) or (N, C)
+Recordings = dict[str, Tensor]  # layer to what its neurons output, (N, C, H, W) or (N, C)
 
 EPS = 0.1  # radius of the attacks that are tried
 
@@ -68,7 +68,7 @@ def overconfident_task() -> tuple[nn.Module, Tensor, Tensor]:
 
 
 def recorded(*shape: int) -> tuple[Tensor, Tensor]:
-    """What a layer puts out for clean and for adversarial images; some of it is negative."""
+    """What a layer outputs for clean and for adversarial images; some of it is negative."""
     return random(*shape, seed=1) * 2 - 0.6, random(*shape, seed=2) * 2 - 0.6
 
 
@@ -83,7 +83,7 @@ def two_layers() -> tuple[Recordings, Recordings, Recordings]:
 
 
 def changed(side: Recordings, layer: str, neurons: list[int], factor: float, shift: float | Tensor) -> Recordings:
-    """A recording in which some neurons of a layer put out something else, by a shift for all or for each position."""
+    """A recording in which some neurons of a layer output something else, by a shift for all or for each position."""
     output = side[layer].detach().clone()
     output[:, neurons] = factor * output[:, neurons] + shift
     return {**side, layer: output}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from snslib.arguments import near
 from snslib.hooks import channels_of
-from snslib.inference import arranged, frozen
+from snslib.inference import fast_memory_format, frozen
 
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear)
 
@@ -27,9 +27,9 @@ class Layer:
     """A layer whose channels are neurons.
 
     Args:
-        modules: those that make it up, such as "Conv2d, BatchNorm2d, ReLU"; the last one puts out what is measured.
-        shape: of what it puts out for one image.
-        axis: of the channels in what it puts out for a batch: 1 in (N, C, H, W), 2 in (N, T, C).
+        modules: those that make it up, such as "Conv2d, BatchNorm2d, ReLU"; the last one outputs what is measured.
+        shape: of what it outputs for one image.
+        axis: of the channels in what it outputs for a batch: 1 in (N, C, H, W), 2 in (N, T, C).
     """
 
     modules: str
@@ -43,7 +43,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class _Ran:
-    """A module that ran. A tensor is told by its identity and by how often it was changed in place."""
+    """A module that ran. A tensor is known by its identity and by how often it was changed in place."""
 
     name: str
     module: nn.Module
@@ -64,13 +64,13 @@ def find_layers(
 
     The channels of a convolution are on axis 1, those of a linear layer on the last one, and so with what follows
     them. Of other modules, of which names may be given, they are on the last axis of (N, T, C), as in transformers,
-    and of what ``nn.LayerNorm`` puts out; else on axis 1.
+    and of what ``nn.LayerNorm`` outputs; else on axis 1.
 
     Args:
         model: any module that maps x to logits (N, K).
         x: float (N, 3, H, W) in [0, 1]; one image is enough.
-        names: dotted names of modules that run and put out a tensor (N, C, ...); None finds layers.
-        channel_axis: of all that the names put out; None finds it.
+        names: dotted names of modules that run and output a tensor (N, C, ...); None finds layers.
+        channel_axis: of all that the names output; None finds it.
 
     Returns:
         Dotted name to layer, in the order in which they run or of the names, and K.
@@ -85,7 +85,7 @@ def find_layers(
     ran, logits = _run(model, x, names or ())
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         came = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-        raise ValueError(f"model: expected logits (N, K), it puts out {came}; wrap it in a function that returns them")
+        raise ValueError(f"model: expected logits (N, K), it outputs {came}; wrap it in a function that returns them")
     chains = _chains(ran)
     if names is not None:
         last = {one.name: [one] for one in ran}
@@ -119,7 +119,7 @@ def _run(model: nn.Module, x: Tensor, names: Collection[str]) -> tuple[list[_Ran
                 stack.callback(module.register_forward_hook(after).remove)
         try:
             with frozen(model), torch.no_grad():
-                logits = model(arranged(model, x))
+                logits = model(fast_memory_format(model, x))
         except Exception as error:
             raise ValueError(
                 f"model: it fails on images {tuple(x.shape)} ({type(error).__name__}: {error}); it gets float images "
@@ -132,7 +132,7 @@ def _chains(ran: Sequence[_Ran]) -> dict[str, list[_Ran]]:
     """Every convolution and linear layer with what follows it, by the name of the last of these."""
     times = Counter(one.name for one in ran)
     chains: dict[str, list[_Ran]] = {}
-    ends: dict[tuple[int, int], list[_Ran]] = {}  # what a chain puts out, as long as nothing has taken it, to the chain
+    ends: dict[tuple[int, int], list[_Ran]] = {}  # what a chain outputs, as long as nothing has taken it, to the chain
     for one in ran:
         before = ends.pop(one.took, None) if one.took else None
         if isinstance(one.module, WEIGHTED):
@@ -153,7 +153,7 @@ def _layer(name: str, chain: Sequence[_Ran], channel_axis: int | None) -> Layer:
     if channel_axis is not None:
         if not -output.ndim < channel_axis < output.ndim or channel_axis == 0:
             raise ValueError(
-                f"channel_axis: {name!r} puts out {tuple(output.shape)}, with channels on axis 1 to {output.ndim - 1}, "
+                f"channel_axis: {name!r} outputs {tuple(output.shape)}, with channels on axis 1 to {output.ndim - 1}, "
                 f"got {channel_axis}"
             )
         axis = channel_axis % output.ndim

@@ -5,6 +5,8 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,12 +20,11 @@ from snslib.data import Split, batches, fixed_order, to_float
 from snslib.evaluation import accuracy
 from snslib.evaluation.receptive_fields import examples
 from snslib.files import provenance
-from snslib.hooks import on_output
-from snslib.inference import arranged, choose_device, device_of, frozen
+from snslib.inference import choose_device, device_of
 from snslib.profile import models
 from snslib.profile.layers import Layer, find_layers
 from snslib.profile.report import Panels, Profile, report_files
-from snslib.sensitivity import dual_pairs, top_neurons
+from snslib.sensitivity import dual_pairs, mean_over_images, top_neurons
 from snslib.training import image_folders
 
 STEPS = 10  # of PGD, each of eps / 10 (section 3.1)
@@ -72,51 +73,21 @@ def profile(
     began = time.perf_counter()
     check(locals())
     folder = None if out is None else _new_folder(Path(out).expanduser())
-    title, origin = type(model).__name__, "the module's own"
-    if isinstance(model, str):
-        title, name = model, model
-        model = models.load_model(name, weights, num_classes, seed, device)
-        origin = models.origin(name, weights, seed)
-        if name.startswith("torchvision:"):
-            size, *normalisation = models.preset(name)
-            image_size = image_size or size
-            mean, std = (mean, std) if mean is not None else normalisation
-    split, classes = (data, None) if isinstance(data, Split) else _read(Path(data), labels, image_size, n_images)
-    split = split.take(n_images)
-    if not len(split):
-        raise ValueError("data: got a split without images")
-
+    net, source = models.prepared(model, weights, num_classes, seed, device, image_size, mean, std)
+    split, classes = _images(data, labels, source.image_size, n_images)
     attack = attacks.paper_attacks(eps, eps / STEPS, STEPS)["pgd"]
-    with models.normalised(model, mean, std):
-        found, outputs = find_layers(model, _on(model, split.take(1)), layers, channel_axis)
+    with models.normalised(net, source.mean, source.std):
+        found, outputs = find_layers(net, _on(net, split.take(1)), layers, channel_axis)
         if labels == "predicted":
-            batch = (to_float(images) for _, images, _ in batches(split.to(device_of(model)), batch_size))
-            split = Split(split.images, accuracy.predicted(model, batch))
-        elif classes is not None and len(classes) != outputs:
-            raise ValueError(
-                f"data: {data} has {len(classes)} class folders ({few(classes)}), the model {outputs} "
-                "outputs; by name, the i-th folder is output i: add empty folders for classes without images, or pass "
-                f"num_classes={len(classes)} if the weights are for these classes, or labels='predicted'"
-            )
-        pairs = _counted(dual_pairs(model, split, attack, batch_size), len(split), progress)
-        sigma, activation, clean, attacked = _measure(model, pairs, found, split.labels)
-        omega = top_neurons(sigma, fraction=FRACTION)
-        masked_layer, masks = _receptive_fields(model, split, attack, found, sigma, activation, batch_size)
-    about = {
-        "data": "a split" if isinstance(data, Split) else str(data),
-        "n": len(split),
-        "image_size": split.images.shape[-1],
-        "labels": labels,
-        "weights": origin,
-        "mean": mean,
-        "std": std,
-        "eps": eps,
-        "steps": STEPS,
-        **provenance(str(device_of(model))),
-        "seconds": time.perf_counter() - began,
-    }
-    about["versions"] |= {name: importlib.metadata.version(name) for name in ("torchvision", "snslib")}
-    result = Profile(title, found, sigma, activation, omega, clean, attacked, masked_layer, masks, about)
+            split = _as_predicted(net, split, batch_size)
+        elif classes is not None:
+            _check_classes(data, classes, outputs)
+        pairs = _counted(dual_pairs(net, split, attack, batch_size), len(split), progress)
+        sigma, activation, clean, attacked = _measure(net, pairs, found, split.labels)
+        masked_layer, masks = _receptive_fields(net, split, attack, found, sigma, activation, batch_size)
+    about = _about(net, source, data, split) | {"labels": labels, "eps": eps, "seconds": time.perf_counter() - began}
+    omega = top_neurons(sigma, fraction=FRACTION)
+    result = Profile(source.title, found, sigma, activation, omega, clean, attacked, masked_layer, masks, about)
     if folder is not None:
         _write(folder, report_files(result))
     return result
@@ -126,7 +97,7 @@ def profile(
 
 
 def check(arguments: Mapping[str, Any]) -> None:
-    """Check those arguments of :func:`profile` that can be judged before anything is loaded; None is not given.
+    """Check the arguments of :func:`profile` as far as that needs nothing to be loaded; None is not given.
 
     Raises:
         ValueError: one is out of range, or does not go with another.
@@ -160,6 +131,17 @@ def check(arguments: Mapping[str, Any]) -> None:
 # --- images ---
 
 
+def _images(
+    data: str | Path | Split, labels: str, image_size: int | None, n: int
+) -> tuple[Split, Sequence[str] | None]:
+    """The first n images of a split, or n of a folder as :func:`_read` has them; a split has no names of classes."""
+    split, classes = (data, None) if isinstance(data, Split) else _read(Path(data), labels, image_size, n)
+    split = split.take(n)
+    if not len(split):
+        raise ValueError("data: got a split without images")
+    return split, classes
+
+
 def _read(folder: Path, labels: str, image_size: int | None, n: int) -> tuple[Split, Sequence[str] | None]:
     """n images of a folder, in a fixed shuffle, and the names of their classes; None where labels are predicted."""
     from torchvision.datasets.folder import IMG_EXTENSIONS, ImageFolder
@@ -188,6 +170,22 @@ def _read(folder: Path, labels: str, image_size: int | None, n: int) -> tuple[Sp
     return Split(images, torch.tensor([label for _, label in samples])), classes
 
 
+def _check_classes(data: str | Path | Split, classes: Sequence[str], outputs: int) -> None:
+    """A folder has as many classes as the model has outputs; ValueError otherwise."""
+    if len(classes) != outputs:
+        raise ValueError(
+            f"data: {data} has {len(classes)} class folders ({few(classes)}), the model {outputs} "
+            "outputs; by name, the i-th folder is output i: add empty folders for classes without images, or pass "
+            f"num_classes={len(classes)} if the weights are for these classes, or labels='predicted'"
+        )
+
+
+def _as_predicted(model: nn.Module, split: Split, batch_size: int) -> Split:
+    """The images with the classes that the model predicts as their labels."""
+    batch = (to_float(images) for _, images, _ in batches(split.to(device_of(model)), batch_size))
+    return Split(split.images, accuracy.predicted(model, batch))
+
+
 def _on(model: nn.Module, split: Split) -> Tensor:
     """The images, float in [0, 1], on the model's device."""
     return to_float(split.images.to(device_of(model)))
@@ -211,30 +209,27 @@ def _measure(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], float, float]:
     """Sensitivity and activation of every channel, and accuracy, clean and attacked, all in one pass of x and x'.
 
-    What :func:`snslib.neuron_sensitivity` measures, with channels on other axes than 1 too.
+    What :func:`snslib.sensitivity.neuron_sensitivity` and ``neuron_activation`` measure, with channels on any axis.
     """
-    sigma = {name: torch.zeros(layer.neurons, dtype=torch.float64) for name, layer in layers.items()}
-    activation = {name: total.clone() for name, total in sigma.items()}
-    batch: dict[str, tuple[Tensor, Tensor]] = {}
-    predicted = []
+    remaining = iter(labels)
 
-    def reduce(name: str, axis: int) -> Callable[[Tensor], None]:
-        def action(output: Tensor) -> None:
-            clean, attacked = output.movedim(axis, 1).chunk(2)
-            batch[name] = kernels.channel_l1(clean, attacked), kernels.channel_l1(clean, torch.zeros_like(clean))
+    def right(logits: Tensor) -> Tensor:
+        """How many images are classified right, of x and of x'."""
+        predicted = logits.argmax(1).view(2, -1).cpu()
+        return (predicted == torch.stack([*islice(remaining, predicted.shape[1])])).sum(1)
 
-        return action
-
-    actions = {name: reduce(name, layer.axis) for name, layer in layers.items()}
-    for x, x_adv in pairs:
-        with on_output(model, actions), frozen(model), torch.no_grad():
-            predicted.append(model(arranged(model, torch.cat([x, x_adv]))).argmax(1).view(2, -1).cpu())
-        for name, (difference, output) in batch.items():
-            sigma[name] += difference.double().cpu()
-            activation[name] += output.double().cpu()
-    clean, attacked = (torch.cat(predicted, 1) == labels).double().mean(1).tolist()
-    sigma, activation = ({name: (v / len(labels)).float() for name, v in of.items()} for of in (sigma, activation))
+    statistics = {name: partial(_difference_and_output, axis=layer.axis) for name, layer in layers.items()}
+    inputs = ((torch.cat([x, x_adv]), len(x)) for x, x_adv in pairs)
+    means = mean_over_images(model, inputs, {**statistics, "": right}, torch.float64)
+    clean, attacked = means.pop("").tolist()
+    sigma, activation = ({name: mean[which].float() for name, mean in means.items()} for which in (0, 1))
     return sigma, activation, clean, attacked
+
+
+def _difference_and_output(output: Tensor, axis: int) -> Tensor:
+    """Of a layer's output for x and x' together: per channel on ``axis``, L1 of the difference and of that for x."""
+    clean, attacked = output.movedim(axis, 1).chunk(2)
+    return torch.stack([kernels.channel_l1(clean, attacked), kernels.channel_l1(clean, torch.zeros_like(clean))])
 
 
 def _receptive_fields(
@@ -248,7 +243,7 @@ def _receptive_fields(
 ) -> tuple[str, Panels]:
     """What three of the most and three of the least sensitive neurons of the last layer with maps of 4x4 or more see.
 
-    Each is shown in the four images that activate it most. Neurons that put out nothing do not count.
+    Each is shown in the four images that activate it most. Inactive neurons do not count.
     """
     maps = [name for name, layer in layers.items() if layer.axis == 1 and len(layer.shape) == 3 and layer.shape[2] >= 4]
     if not maps or len(split) * layers[maps[-1]].shape[1] * layers[maps[-1]].shape[2] < 200:
@@ -267,6 +262,17 @@ def _receptive_fields(
 
 
 # --- files ---
+
+
+def _about(model: nn.Module, source: models.Source, data: str | Path | Split, split: Split) -> dict[str, Any]:
+    """What a report names as its origin: images, weights, attack, device and versions."""
+    where = provenance(str(device_of(model)))
+    packages = {name: importlib.metadata.version(name) for name in ("torchvision", "snslib")}
+    return {
+        **{"data": "a split" if isinstance(data, Split) else str(data), "n": len(split)},
+        **{"image_size": split.images.shape[-1], "weights": source.weights, "mean": source.mean, "std": source.std},
+        **{"steps": STEPS, **where, "versions": where["versions"] | packages},
+    }
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

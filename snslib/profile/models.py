@@ -1,9 +1,10 @@
-"""Any model: found by name, with weights from a file, and the layers in it whose channels are neurons."""
+"""Any model: found by name, with weights from a file, and with the normalisation that its images need."""
 
 import hashlib
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,6 +12,49 @@ from torch import Tensor, nn
 
 from snslib.arguments import few, near
 from snslib.inference import choose_device, device_of
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model comes from, and the images that it takes.
+
+    Args:
+        title: its name.
+        weights: in words, where its weights come from.
+        image_size: pixels, None for the images' own.
+        mean, std: three numbers each, to normalise images in [0, 1] by; None for images as they are.
+    """
+
+    title: str
+    weights: str
+    image_size: int | None
+    mean: Sequence[float] | None
+    std: Sequence[float] | None
+
+
+def prepared(
+    model: str | nn.Module,
+    weights: str | Path | None,
+    num_classes: int | None,
+    seed: int,
+    device: str | None,
+    image_size: int | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> tuple[nn.Module, Source]:
+    """A model to measure: a module as it is, a named one loaded; torchvision's sizes and normalisation where unset.
+
+    Arguments and errors as in :func:`snslib.profile.measure.profile`.
+    """
+    if not isinstance(model, str):
+        return model, Source(type(model).__name__, "the module's own", image_size, mean, std)
+    module = load_model(model, weights, num_classes, seed, device)
+    if model.startswith("torchvision:"):
+        size, *normalisation = preset(model)
+        image_size = image_size or size
+        mean, std = (mean, std) if mean is not None else normalisation
+    return module, Source(model, origin(model, weights, seed), image_size, mean, std)
+
 
 # --- by name ---
 
@@ -128,7 +172,7 @@ def _load_weights(model: nn.Module, path: Path) -> None:
 
 @contextmanager
 def normalised(model: nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None) -> Iterator[None]:
-    """While the context lasts, the model takes images in [0, 1] and sees (x - mean) / std; x itself for None."""
+    """While the context lasts, the model takes images x in [0, 1] and gets (x - mean) / std; x itself for None."""
     if mean is None or std is None:
         yield
         return
@@ -138,9 +182,3 @@ def normalised(model: nn.Module, mean: Sequence[float] | None, std: Sequence[flo
         yield
     finally:
         hook.remove()
-
-
-# --- layers ---
-
-
-# --- in messages ---

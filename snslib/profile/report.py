@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from snslib.evaluation.receptive_fields import darkened, intersection_over_union
 from snslib.profile.layers import Layer
+from snslib.sensitivity import relative_sensitivity
 
 STANDING_OUT, OF_ONE_LAYER = 20, 3  # neurons in the page's table of those that do, at most
 
@@ -34,8 +36,9 @@ class Profile:
         clean: share of the clean images that are classified right.
         attacked: the same under PGD.
         masked_layer: the layer of ``masks``.
-        masks: "most sensitive" and "least sensitive" to neurons, as ``plots.segmentation.receptive_fields`` takes
-            them; empty where no layer has maps, or the images are too few.
+        masks: "most sensitive" and "least sensitive" to neurons, as
+            :func:`snslib.book.figures.receptive_fields.receptive_fields` takes them; empty where no layer has maps, or
+            the images are too few.
         about: where the numbers come from.
     """
 
@@ -49,6 +52,15 @@ class Profile:
     masked_layer: str
     masks: Panels
     about: dict[str, Any]
+
+    def relative(self, layer: str) -> float:
+        """The layer's relative sensitivity; NaN where it is inactive for every image."""
+        return relative_sensitivity(self.sigma[layer].tolist(), self.activation[layer].tolist())
+
+    def held(self, layer: str) -> float:
+        """The share of the layer's summed sensitivity that its sensitive neurons hold; NaN where that is 0."""
+        sigma = self.sigma[layer].double()
+        return (sigma[self.omega[layer]].sum() / sigma.sum()).item()
 
     @property
     def provenance(self) -> str:
@@ -82,7 +94,7 @@ def _neurons_csv(result: Profile) -> str:
         both = zip(sigma.tolist(), result.activation[layer].tolist(), strict=True)
         for neuron, (own, output) in enumerate(both):
             answer = "yes" if neuron in sensitive else "no"
-            rows.append((layer, neuron, _digits(own), _digits(output), _digits(_ratio(own, output)), answer))
+            rows.append((layer, neuron, *map(_digits, (own, output, _ratio(own, output))), answer))
     return _csv(rows)
 
 
@@ -101,7 +113,7 @@ def _layers_csv(result: Profile) -> str:
             len(result.omega[name]),
             int((sigma == 0).sum()),
         )
-        numbers = (sigma.mean().item(), output.mean().item(), _relative(result, name), _held(result, name))
+        numbers = (sigma.mean().item(), output.mean().item(), result.relative(name), result.held(name))
         rows.append((*first, *map(_digits, numbers)))
     return _csv(rows)
 
@@ -112,21 +124,12 @@ def _csv(rows: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def _digits(value: float | None) -> str:
-    return "" if value is None else f"{value:.9g}"  # as many as float32 has
+def _digits(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.9g}"  # as many as float32 has
 
 
-def _ratio(a: float, b: float) -> float | None:
-    return a / b if b else None
-
-
-def _relative(result: Profile, layer: str) -> float | None:
-    return _ratio(result.sigma[layer].sum().item(), result.activation[layer].sum().item())
-
-
-def _held(result: Profile, layer: str) -> float | None:
-    sigma = result.sigma[layer]
-    return _ratio(sigma[result.omega[layer]].sum().item(), sigma.sum().item())
+def _ratio(a: float, b: float) -> float:
+    return a / b if b else math.nan
 
 
 # --- page ---
@@ -190,7 +193,7 @@ def _layer_table(result: Profile) -> str:
     high = max(high, low + 1)
     rows = []
     for name, layer in result.layers.items():
-        sigma, relative, held = result.sigma[name], _relative(result, name), _held(result, name)
+        sigma, held = result.sigma[name], result.held(name)
         first = ", ".join(map(str, result.omega[name].tolist()[:3]))
         shape = "×".join(map(str, layer.shape))
         rows.append(
@@ -199,8 +202,8 @@ def _layer_table(result: Profile) -> str:
                 f"{layer.neurons:,}",
                 _spread(sigma, result.omega[name], low, high),
                 _short(sigma.mean().item()),
-                _short(relative),
-                "–" if held is None else f"{100 * held:.0f}%",
+                _short(result.relative(name)),
+                "–" if math.isnan(held) else f"{100 * held:.0f}%",
                 f"{int((sigma == 0).sum()):,}",
                 first + (", …" if len(result.omega[name]) > 3 else ""),
             ]
@@ -287,9 +290,9 @@ def _masks(result: Profile) -> str:
     layer = escape(result.masked_layer)
     return (
         f'<h2>What neurons of <span class="name">{layer}</span> see</h2>\n'
-        "<p>Of the last layer with maps of 4×4 or more, the most and the least sensitive neurons that put out "
-        "anything, each in the images that activate it most: clean above, attacked below. Bright is where its output "
-        "is among the highest 0.5% that it has on clean images.</p>\n"
+        "<p>Of the last layer with maps of 4×4 or more, the most and the least sensitive neurons that are "
+        "active in any image, each in the images that activate it most: clean above, attacked below. Bright is where "
+        "its output is among the highest 0.5% that it has on clean images.</p>\n"
         f'<div class="masks">{"".join(figures)}</div>\n'
     )
 
@@ -346,7 +349,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def _short(value: float | None) -> str:
-    if value is None:
+def _short(value: float) -> str:
+    if math.isnan(value):
         return "–"
     return f"{value:,.0f}" if value >= 999.5 else f"{value:.3g}"

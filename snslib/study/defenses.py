@@ -1,4 +1,4 @@
-"""The defenses of Table 1: all that is known of a name, in one row."""
+"""The table of defenses (Table 1): label, schedule, objective and starting network of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trained networks of one setting: each is trained when it is asked for and missing, and found again afterwards."""
+"""The trained networks of one setting."""
 
 import zlib
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from snslib.training.loop import History, train
 from snslib.training.models import build_model, switch_off
 
 REGION_LAYERS = {"vgg16": "pool2", "alexnet": "pool3"}  # in which regions are compared (Fig. 14-17)
-N_VALIDATE = 500  # validation images judged after each epoch, at most
+N_VALIDATE = 500  # validation images tested after each epoch, at most
 
 # The modules whose code a trained network depends on, besides its configuration.
 TRAINING_CODE = ("training.loop", "training.objectives", "training.datasets", "sensitivity")
@@ -43,7 +43,7 @@ class Networks:
     Args:
         settings: see :mod:`snslib.study.settings`.
         folder: where networks and records are kept; None is the project's ``.cache/snslib``.
-        progress: takes a line whenever there is something to tell about long work.
+        progress: takes a line on the progress of long work.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Networks:
     def data(self) -> Dataset:
         """The data set, with the settings' number of images held out for validation, at most a fifth of a small set."""
         s = self.settings
-        with parallel.one_before_the_others():  # of which the first may have to fetch the data
+        with parallel.first_process_first():  # of which the first may have to fetch the data
             whole = load_dataset(s.dataset, validation=0, image_size=s.image_size, download=True)
         train, validation = hold_out(whole.train, min(s.validation, len(whole.train) // 5))
         return replace(whole, train=train, validation=validation)
@@ -175,7 +175,7 @@ class Networks:
         recipe, path = self.configuration(defense), self.model_path(defense)
         for name, value in recipe.items():
             parallel.require_same(f"{name} of {defense}", value)
-        if not parallel.from_first(path.exists):
+        if not parallel.on_first_process(path.exists):
             how = _defense(defense)
             objective = how.objective(self)  # first of all, since it may train the vanilla model
             start = f"the {how.starts_from} model" if how.starts_from else "scratch"
@@ -197,15 +197,15 @@ class Networks:
                 save_tensors(path, model.state_dict(), state)
                 checkpoint.unlink()
 
-            parallel.from_first(save)
-        return parallel.from_first(lambda: load_tensors(path))
+            parallel.on_first_process(save)
+        return parallel.on_first_process(lambda: load_tensors(path))
 
     def _validate(self, model: nn.Module) -> dict[str, float]:
         split = self.data.validation.take(N_VALIDATE)
         if len(split) == 0:
             return {}
-        judged = {"clean": shared_accuracy(model, split), "pgd": shared_accuracy(model, split, self.attacks["pgd"])}
-        return judged | {"eps": self.settings.eps}  # that of "pgd": a vanilla model is the same for every eps
+        validated = {"clean": shared_accuracy(model, split), "pgd": shared_accuracy(model, split, self.attacks["pgd"])}
+        return validated | {"eps": self.settings.eps}  # that of "pgd": a vanilla model is the same for every eps
 
     # --- what SNS starts from (Algorithm 1, line 1) ---
 
@@ -213,12 +213,12 @@ class Networks:
         """x' of every training image, made once by PGD on the vanilla model; float32 (N, 3, H, W), in their order."""
         inputs = {"vanilla": self.configuration("vanilla"), **self.attack_key}
         path = self.folder / "pairs" / f"pgd-{records.key(inputs)}.safetensors"
-        if not parallel.from_first(path.exists):
+        if not parallel.on_first_process(path.exists):
             self.progress(f"making the dual pairs of {len(self.data.train)} training images with PGD")
             model = self.model("vanilla")
             made = adversarial_images(model, self.data.train, self.attacks["pgd"])
-            parallel.from_first(lambda: save_tensors(path, {"x_adv": made}, inputs))
-        return parallel.from_first(lambda: load_tensors(path)[0]["x_adv"]).to(self.device)
+            parallel.on_first_process(lambda: save_tensors(path, {"x_adv": made}, inputs))
+        return parallel.on_first_process(lambda: load_tensors(path)[0]["x_adv"]).to(self.device)
 
     def stabilised_neurons(self, defense: str) -> dict[str, Tensor]:
         """Omega_l of the stabilised layers (Eq. 2), of the vanilla model on training images."""

@@ -1,4 +1,4 @@
-"""Results that last: found again by a hash of everything they depend on, and kept with where they came from."""
+"""Records of measurements: found again by a hash of all that they depend on, with their provenance."""
 
 import ast
 import hashlib
@@ -164,12 +164,12 @@ def record(
         write_json(path, made.as_json())
         return typing.cast(Record, read())
 
-    found = parallel.from_first(read)
+    found = parallel.on_first_process(read)
     if found is not None:
         return found
     began = time.perf_counter()
     result = compute()
-    return parallel.from_first(write)
+    return parallel.on_first_process(write)
 
 
 def record_path(folder: Path, what: str, inputs: dict[str, Any]) -> Path:

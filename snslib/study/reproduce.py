@@ -46,7 +46,7 @@ def reproduce(
         folder: of the cache, see :class:`snslib.study.networks.Networks`.
         rows: names of ROWS; None takes all that the network can have.
         hours: no training or measurement begins later than this after the start.
-        progress: takes a line whenever there is something to tell.
+        progress: takes a line on the progress.
 
     Raises:
         ValueError: an unknown row; a row of that name is published with another configuration.
@@ -86,7 +86,7 @@ def measure_between_rows(networks: Networks) -> None:
         checked = measure.sanity_checks(networks, "vanilla", "pat", N_ROBUSTNESS)
         results.publish_record(path / "vanilla.json", "vanilla", checked)
     if all_there(TABLE):
-        networks.progress("attacking every row, and judging every other on what comes out")
+        networks.progress("attacking every row, and testing every other on the examples")
         of_rows = {
             name: (networks.with_settings(row.settings(networks.settings)), row.defense) for name, row in TABLE.items()
         }
@@ -112,7 +112,7 @@ def _steps(name: str, networks: Networks) -> list[Callable[[], None]]:
 
 
 def _measurements(of_row: Networks, name: str) -> list[Callable[[], Record]]:
-    """What is measured of a row, quick things first; of a further seed only what tells how far chance moves a claim."""
+    """What is measured of a row, quick things first; of a further seed only what shows how far chance moves a claim."""
     defense, settings = ROWS[name].defense, of_row.settings
     everything = [
         lambda: measure.accuracy(of_row, defense),

@@ -163,3 +163,54 @@ def recorded_profile(name: str) -> str:
     """
     there = [profile for profile in (name, f"{name}-small") if profile in PROFILES]
     return next((profile for profile in there if folder_of(PROFILES[profile]) in results.folders()), name)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Rows that differ in the SNS loss alone, by name.
+
+    Args:
+        control: without it, λ = 0.
+        paper: with the paper's (Eq. 9).
+        relative: with the first of REMEDIES.
+        image_relative: with the second.
+        beside: what else they are set against.
+    """
+
+    control: str
+    paper: str
+    relative: str
+    image_relative: str
+    beside: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """All of them, in the order of a table."""
+        return (*self.beside, self.control, self.paper, self.relative, self.image_relative)
+
+
+FAMILIES = {
+    "Eq. 10": Family("control_cls", "sns_sen_cls", "relative_cls", "image_relative_cls"),
+    "Algorithm 1": Family("control_adv", "sns_sen_adv", "relative_adv", "image_relative_adv"),
+    "online": Family(
+        "control_adv_online", "sns_sen_adv_online", "relative_adv_online", "image_relative_adv_online", ("pat",)
+    ),
+}
+KINDS = {  # the rows that are compared over all networks, by how they are trained
+    "vanilla": ("vanilla",),
+    "adversarial training": ("nat", "eat", "pat", "alp"),
+    "online SNS and its control": (
+        "sns_sen_adv_online",
+        "control_adv_online",
+        "relative_adv_online",
+        "image_relative_adv_online",
+    ),
+    "fixed x', clean loss (Eq. 10)": (
+        "sns_sen_cls",
+        "sns_all_cls",
+        "control_cls",
+        "relative_cls",
+        "image_relative_cls",
+    ),
+    "fixed x', adversarial loss (Algorithm 1)": ("sns_sen_adv", "control_adv", "relative_adv", "image_relative_adv"),
+}

@@ -1,4 +1,4 @@
-"""What a run is made with: named profiles, and the parameters by which a notebook or a command changes them."""
+"""The settings of a run: named profiles, and the parameters by which a notebook or a command changes them."""
 
 import typing
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Where data sets come from: embedded digits, arrays of published sets, folders of images (section 3.1)."""
+"""Loading data sets: embedded digits, arrays of published sets, folders of images (section 3.1)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the frozen bottom layers put out for a fixed dual pair set, computed once instead of at every step.
+"""Outputs of the frozen lower layers for a fixed dual pair set, computed once instead of at every step.
 
 Algorithm 1 trains on pairs (x, x') that never change, and section 4.2 leaves the layers below conv8 as they are: what
-those layers put out for a pair never changes either, so that training needs to run only the layers above.
+those layers output for a pair never changes either, so that training needs to run only the layers above.
 """
 
 import tempfile
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
-from snslib.inference import arranged, device_of, frozen, images_at_once
+from snslib.inference import device_of, fast_memory_format, frozen, images_at_once
 from snslib.sensitivity import dual_pairs
 from snslib.training import parallel
 from snslib.training.models import split_at
@@ -20,7 +20,7 @@ from snslib.training.models import split_at
 IN_MEMORY = 4 * 2**30  # bytes of float32 up to which everything is kept as it is, on the model's device
 
 
-class FixedPairs:
+class FrozenLayersCache:
     """A fixed dual pair set as the layers from ``first_layer`` on see it.
 
     Up to IN_MEMORY bytes the outputs of the bottom layers are kept in float32 on the model's device, and training on
@@ -56,7 +56,7 @@ class FixedPairs:
         stored: Tensor | None = None
         for x in inputs:
             with frozen(self.bottom), torch.no_grad():
-                out = self.bottom(arranged(self.bottom, x.to(self.device)))
+                out = self.bottom(fast_memory_format(self.bottom, x.to(self.device)))
             if stored is None:
                 stored = self._room((n, *out.shape[1:]))
             stored[start : start + len(x)] = out
@@ -74,5 +74,5 @@ class FixedPairs:
 
 def adversarial_images(model: nn.Module, split: Split, attack: Attack) -> Tensor:
     """x' of every image of a split, in its order, float (N, 3, H, W) on the CPU; each process makes its part."""
-    made = [x_adv.cpu() for _, x_adv in dual_pairs(model, parallel.share(split), attack)]
+    made = [x_adv.cpu() for _, x_adv in dual_pairs(model, parallel.own_part(split), attack)]
     return parallel.gather(torch.cat(made))

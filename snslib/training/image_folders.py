@@ -1,4 +1,4 @@
-"""Folders of images, as a data set of one's own."""
+"""Folders of images as a data set."""
 
 from __future__ import annotations
 

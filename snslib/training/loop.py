@@ -1,4 +1,4 @@
-"""One training loop for every defense; what differs between them is the objective."""
+"""The training loop of every defense; they differ in the objective."""
 
 import math
 import statistics
@@ -16,9 +16,9 @@ from torch.optim.lr_scheduler import OneCycleLR
 from snslib import arguments
 from snslib.data import Dataset, Split, augment, batches, to_float
 from snslib.files import load_tensors, save_tensors
-from snslib.inference import PRECISIONS, arranged, autocast, device_of, must_be_contiguous
+from snslib.inference import PRECISIONS, autocast, device_of, fast_memory_format, must_be_contiguous
 from snslib.training import parallel
-from snslib.training.fixed_pairs import FixedPairs
+from snslib.training.fixed_pairs import FrozenLayersCache
 from snslib.training.models import split_at
 from snslib.training.objectives import Objective
 
@@ -72,7 +72,8 @@ def train(
     goes on from its checkpoint gives the same model as one that was not. The global random state is left as it was.
 
     Images are augmented, but for a fixed dual pair set, which is trained on as it is: x' was made for that x and no
-    other. There the layers below ``first_layer`` run only once, see :class:`snslib.training.fixed_pairs.FixedPairs`.
+    other. There the layers below ``first_layer`` run only once, see
+    :class:`snslib.training.fixed_pairs.FrozenLayersCache`.
 
     In several processes (see :mod:`snslib.training.parallel`) all call this with the same arguments. Each takes an
     equal part of every batch, and each step is that of one process but for the order in which sums are rounded; over
@@ -101,25 +102,14 @@ def train(
     if must_be_contiguous(model):
         model.to(memory_format=torch.contiguous_format)
     train_split = data.train.to(device)
-    batch = min(schedule.batch_size, len(train_split))
-    if batch % parallel.world_size() != 0:
-        raise ValueError(
-            f"batch_size: {parallel.world_size()} processes cannot share batches of {batch} images evenly; "
-            f"take a multiple of {parallel.world_size()}"
-        )
-    steps = max(1, len(train_split) // schedule.batch_size)  # floor(N / B), Algorithm 1
     bottom, _ = split_at(model, schedule.first_layer)
-    parameters = _parameters_except(model, bottom)
-    optimizer = torch.optim.SGD(
-        parameters, lr=schedule.lr, momentum=schedule.momentum, weight_decay=schedule.weight_decay
-    )
-    scheduler = OneCycleLR(optimizer, schedule.lr, total_steps=schedule.epochs * steps, cycle_momentum=False)
+    optimizer, scheduler = _optimizer(_parameters_except(model, bottom), len(train_split), schedule)
     history: History = []
-    if checkpoint is not None and parallel.from_first(checkpoint.exists):
+    if checkpoint is not None and parallel.on_first_process(checkpoint.exists):
         history = _load_checkpoint(checkpoint, model, optimizer, scheduler, schedule)
         progress(f"continuing after epoch {len(history)} of {schedule.epochs}")
 
-    pairs: FixedPairs | None = None
+    pairs: FrozenLayersCache | None = None
     bottom.requires_grad_(False)
     try:
         for epoch in range(len(history) + 1, schedule.epochs + 1):
@@ -129,7 +119,7 @@ def train(
                 torch.manual_seed(seed + 1_000_000_007 * parallel.rank())
                 objective.start_epoch(model, train_split)
                 if objective.pairs is not None and (pairs is None or pairs.x_adv is not objective.pairs):
-                    pairs = FixedPairs(model, schedule.first_layer, train_split, objective.pairs)
+                    pairs = FrozenLayersCache(model, schedule.first_layer, train_split, objective.pairs)
                 model.train()
                 bottom.eval()
                 curves = _train_epoch(model, data, train_split, pairs, objective, schedule, optimizer, scheduler, seed)
@@ -139,18 +129,34 @@ def train(
                 raise FloatingPointError(
                     f"the loss became {terms['loss']} in epoch {epoch}; lower lr (now {schedule.lr:g}) or lam"
                 )
-            judged = validate(model) if validate else {}
+            validated = validate(model) if validate else {}
             lr, seconds = float(scheduler.get_last_lr()[0]), time.perf_counter() - began
-            history.append({"epoch": epoch, "lr": lr, **terms, **judged, "seconds": seconds, "steps": curves})
+            history.append({"epoch": epoch, "lr": lr, **terms, **validated, "seconds": seconds, "steps": curves})
             if checkpoint is not None:
                 save = partial(_save_checkpoint, checkpoint, model, optimizer, scheduler, schedule, history)
-                parallel.from_first(save)
+                parallel.on_first_process(save)
             progress(_describe(history, schedule.epochs))
     finally:
         for parameter in model.parameters():
             parameter.requires_grad_(True)
         model.eval()
     return history
+
+
+def _optimizer(
+    parameters: list[nn.Parameter], images: int, schedule: Schedule
+) -> tuple[torch.optim.SGD, OneCycleLR]:
+    batch = min(schedule.batch_size, images)
+    if batch % parallel.world_size() != 0:
+        raise ValueError(
+            f"batch_size: {parallel.world_size()} processes cannot share batches of {batch} images evenly; "
+            f"take a multiple of {parallel.world_size()}"
+        )
+    steps = max(1, images // schedule.batch_size)  # floor(N / B), Algorithm 1
+    optimizer = torch.optim.SGD(
+        parameters, lr=schedule.lr, momentum=schedule.momentum, weight_decay=schedule.weight_decay
+    )
+    return optimizer, OneCycleLR(optimizer, schedule.lr, total_steps=schedule.epochs * steps, cycle_momentum=False)
 
 
 def _parameters_except(model: nn.Module, bottom: nn.Module) -> list[nn.Parameter]:
@@ -162,7 +168,7 @@ def _train_epoch(
     model: nn.Module,
     data: Dataset,
     train_split: Split,
-    pairs: FixedPairs | None,
+    pairs: FrozenLayersCache | None,
     objective: Objective,
     schedule: Schedule,
     optimizer: torch.optim.Optimizer,
@@ -180,7 +186,7 @@ def _train_epoch(
             else:
                 x, x_adv = pairs[index[mine]]
             with autocast(x.device, schedule.precision):
-                x, x_adv = arranged(trained, x), None if x_adv is None else arranged(trained, x_adv)
+                x, x_adv = fast_memory_format(trained, x), None if x_adv is None else fast_memory_format(trained, x_adv)
                 loss, terms = loss_of(x, x_adv, y[mine])
             optimizer.zero_grad()
             loss.backward()
@@ -217,7 +223,7 @@ def _save_checkpoint(
 def _load_checkpoint(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, scheduler: OneCycleLR, schedule: Schedule
 ) -> History:
-    tensors, state = parallel.from_first(lambda: load_tensors(path))
+    tensors, state = parallel.on_first_process(lambda: load_tensors(path))
     if state["schedule"] != asdict(schedule):
         raise ValueError(f"checkpoint: {path} is of another run, {state['schedule']}; delete it or name another file")
     try:

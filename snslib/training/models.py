@@ -2,7 +2,7 @@
 
 Every model takes float images (N, 3, H, W) in [0, 1] and normalises inside, so that eps means the same everywhere.
 ``model.conv_layers`` names its convolutional layers from bottom to top. A *neuron* is a channel of such a layer's
-output, taken after BatchNorm and ReLU; ``fc`` puts out the logits.
+output, taken after BatchNorm and ReLU; ``fc`` outputs the logits.
 """
 
 from collections.abc import Callable, Mapping
@@ -76,7 +76,7 @@ def split_at(model: nn.Module, first_layer: str | None) -> tuple[nn.Module, nn.M
 
 @torch.no_grad()
 def switch_off(model: nn.Module, neurons: Mapping[str, Tensor]) -> None:
-    """Have neurons put out 0 for every image from now on, also while the rest of the model is trained.
+    """Have neurons output 0 for every image from now on, also while the rest of the model is trained.
 
     Scale and shift of their BatchNorm become 0, and stay so: at 0 PyTorch's ReLU lets no gradient through, and there is
     nothing for weight decay to shrink.

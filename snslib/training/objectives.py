@@ -1,4 +1,4 @@
-"""What each defense minimises, as one small class per defense, called by the loop in ``training.py`` for each batch.
+"""The loss of each defense, as one small class per defense, called by the training loop for each batch.
 
 An objective maps (model, x, x', y) to the loss and its terms by name. ``pairs`` holds x' for every training image
 where the defense trains on a fixed dual pair set; the loop then passes the layers that are trained as the model, and

@@ -1,7 +1,8 @@
-"""Several processes that compute one result: what PyTorch's DistributedDataParallel leaves open.
+"""Training and measuring in several processes (torchrun).
 
 In a single process every function here does nothing or returns what it was given, so that the rest of the library is
-written once. No file system needs to be shared: the first process alone reads and writes, and the others are told.
+written once. No file system needs to be shared: the first process alone reads and writes, and sends the results to the
+others.
 
 Two groups of processes are used. What happens within a training step goes through PyTorch's default group, nccl on
 GPUs, where a process that is lost without a word is noticed after STEP_TIMEOUT. Everything else goes through a gloo
@@ -85,7 +86,7 @@ def part(n: int) -> slice:
     return slice(n * rank() // world_size(), n * (rank() + 1) // world_size())
 
 
-def share(split: Split) -> Split:
+def own_part(split: Split) -> Split:
     """This process's part of the images, see :func:`part`.
 
     Raises:
@@ -122,7 +123,7 @@ def gather(value: Tensor) -> Tensor:
 # --- deciding together ---
 
 
-def from_first(compute: Callable[[], T]) -> T:
+def on_first_process(compute: Callable[[], T]) -> T:
     """What ``compute`` returns in the first process, in every process; picklable.
 
     Only the first process calls it. An exception there is raised in all of them, so that none waits for ever.
@@ -143,7 +144,7 @@ def from_first(compute: Callable[[], T]) -> T:
 
 
 @contextmanager
-def one_before_the_others() -> Iterator[None]:
+def first_process_first() -> Iterator[None]:
     """On each machine the first process goes through the block before the others: what it fetches, they find."""
     if world_size() == 1:
         yield

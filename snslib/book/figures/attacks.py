@@ -10,9 +10,10 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from snslib.book.figures.style import COLOURS
+from snslib.book.text import radius
 from snslib.training.loop import History
 
-WRONG = "#b03a00"  # readable on white, and told apart from black by more than its colour: a cross stands beside it
+WRONG = "#b03a00"  # readable on white, and distinct from black by more than its colour: a cross stands beside it
 NAME_LENGTH = 12  # letters of a class's name that fit beside its neighbours
 
 
@@ -91,6 +92,7 @@ def adversarial_panel(
     logits: Mapping[str, Tensor],
     classes: Sequence[str],
     eps: float,
+    shown: Sequence[int] | None = None,
 ) -> Figure:
     """Each image clean and under each attack, and below it the perturbation, magnified until eps is black or white.
 
@@ -101,33 +103,62 @@ def adversarial_panel(
         logits: "clean" and each attack to the model's logits (N, K).
         classes: the classes' names.
         eps: the radius; the perturbation is shown as 1/2 + (x' - x) / (2 eps), or as it is where eps is 0.
+        shown: places of the images that are shown; None shows all.
     """
     factor = 1 / (2 * eps) if eps > 0 else 1.0
     columns = ["clean", *adversarial]
     size = 7.5 / len(columns)
-    fig, axes = plt.subplots(2 * len(x), len(columns), figsize=(7.5, 2 * len(x) * (size + 0.2)), squeeze=False)
+    images = range(len(x)) if shown is None else shown
+    fig, axes = plt.subplots(
+        2 * len(images), len(columns), figsize=(7.5, 2 * len(images) * (size + 0.2)), squeeze=False
+    )
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         ax.grid(False)
     for ax, column in zip(axes[0], columns, strict=True):
         ax.set_title(column)
-    for row, (image, label) in enumerate(zip(x, y.tolist(), strict=True)):
+    for row, image in enumerate(images):
         for place, column in enumerate(columns):
             top, bottom = axes[2 * row, place], axes[2 * row + 1, place]
-            confidence, guess = logits[column][row].softmax(0).max(0)
-            sign, colour = ("✓", "black") if guess == label else ("✗", WRONG)
+            confidence, guess = logits[column][image].softmax(0).max(0)
+            sign, colour = ("✓", "black") if guess == y[image] else ("✗", WRONG)
             name = classes[int(guess)][:NAME_LENGTH]
             top.set_xlabel(f"{sign} {name}\n{100 * float(confidence):.0f}%", color=colour, fontsize=11)
             if column == "clean":
-                _show(top, image)
+                _show(top, x[image])
                 bottom.set_axis_off()
                 words = f"$x' - x$\nmagnified\n{factor:.3g} times;\ngrey is 0"
                 bottom.text(0.5, 0.5, words, ha="center", va="center", fontsize=11, transform=bottom.transAxes)
             else:
-                _show(top, adversarial[column][row])
-                _show(bottom, 0.5 + factor * (adversarial[column][row] - image))
+                _show(top, adversarial[column][image])
+                _show(bottom, 0.5 + factor * (adversarial[column][image] - x[image]))
     plt.close(fig)
     return fig
+
+
+def largest_radii(
+    x: Tensor,
+    y: Tensor,
+    adversarial: Tensor,
+    logits: Tensor,
+    classes: Sequence[str],
+    epsilons: Sequence[float],
+    count: int = 4,
+) -> Figure:
+    """An image clean and under an attack at its largest radii, as :func:`adversarial_panel` shows attacks.
+
+    Args:
+        x: the clean image, float (1, 3, H, W) in [0, 1].
+        y: its class, int64 (1,).
+        adversarial: x' at each radius, (N, 3, H, W); the first is the image as it is.
+        logits: the model's for them, (N, K).
+        classes: the classes' names.
+        epsilons: the radii, from 0 up.
+        count: how many radii are shown.
+    """
+    names = [radius(eps) for eps in epsilons[-count:]]
+    images, read = (dict(zip(names, values[-count:].split(1), strict=True)) for values in (adversarial, logits))
+    return adversarial_panel(x, y, images, {"clean": logits[:1], **read}, classes, epsilons[-1])
 
 
 def growing_attack(
@@ -146,16 +177,16 @@ def growing_attack(
     factor = 1 / (2 * max(epsilons)) if max(epsilons) > 0 else 1.0
     shown = sorted(probabilities.max(0).values.topk(min(10, len(classes))).indices.tolist())
     figures = []
-    for image, share in zip(adversarial, probabilities, strict=True):
+    for image, chances in zip(adversarial, probabilities, strict=True):
         fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.8), width_ratios=(1, 1, 1.1))
         titles = (f"$x'$, a {classes[y][:NAME_LENGTH]}", f"$x' - x$, {factor:.3g} times")
         for ax, picture, title in zip(axes, (image, 0.5 + factor * (image - x)), titles, strict=False):
             _show(ax, picture)
             ax.set(title=title, xticks=[], yticks=[])
-        guess = int(share.argmax())
+        guess = int(chances.argmax())
         colours = [WRONG if place == guess != y else "black" if place == y else "0.6" for place in shown]
         names = [f"{classes[place][:NAME_LENGTH]}{' ✓' if place == y else ''}" for place in shown]
-        axes[2].barh(names, [100 * float(share[place]) for place in shown], color=colours)
+        axes[2].barh(names, [100 * float(chances[place]) for place in shown], color=colours)
         axes[2].invert_yaxis()
         axes[2].set(title="prediction, %", xlim=(0, 103))
         axes[2].grid(False, axis="y")

@@ -1,4 +1,4 @@
-"""Sensitivity by layer under attacks and corruptions (Fig. 7, 10-12), and what it says about accuracy."""
+"""Sensitivity by layer under attacks and corruptions (Fig. 7, 10-12), and lost accuracy over sensitivity."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +9,12 @@ from matplotlib.ticker import NullFormatter
 
 from snslib.attacks import ATTACKS
 from snslib.book.figures.style import COLOURS, MARKERS
-from snslib.claims.correlation import Point
+from snslib.claims.numbers.correlation import Point
+from snslib.evaluation.corruptions import name_and_severity
 from snslib.study.defenses import LABELS
 
 NAMES = {
+    "clean": "clean",
     **ATTACKS,
     "fog": "fog",
     "gaussian_noise": "Gaussian noise",
@@ -26,10 +28,10 @@ AXES: dict[str, Any] = {
 }
 
 
-def told(under: str) -> str:
-    """The name of an attack or corruption in a figure: "pgd" as "PGD", "fog-5" as "fog 5"."""
-    name, _, severity = under.partition("-")
-    return f"{NAMES[name]} {severity}".strip()
+def label(under: str) -> str:
+    """The name of an attack or corruption in figures and tables: "pgd" as "PGD", "fog-5" as "fog 5"."""
+    name, severity = name_and_severity(under)
+    return NAMES[name] if severity is None else f"{NAMES[name]} {severity}"
 
 
 def under_each(means: Mapping[str, Mapping[str, Mapping[str, float]]], ylabel: str) -> Figure:
@@ -45,7 +47,7 @@ def under_each(means: Mapping[str, Mapping[str, Mapping[str, float]]], ylabel: s
         for defense, values in by_model.items():
             style = {"color": COLOURS[defense], "marker": MARKERS[defense], "ms": 4, "label": LABELS[defense]}
             ax.plot(list(values), list(values.values()), **style)
-        ax.set(title=told(under), yscale="log")
+        ax.set(title=label(under), yscale="log")
         ax.yaxis.set_minor_formatter(NullFormatter())  # powers of ten are labels enough
         ax.tick_params(axis="x", rotation=90)
     axes[0, 0].legend()

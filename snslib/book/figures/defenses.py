@@ -11,7 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from snslib.book.figures.intervals import error_bars
 from snslib.book.figures.style import COLOURS, MARKERS
+from snslib.sensitivity import top_count
 from snslib.study.defenses import LABELS
+from snslib.study.records import Record
 from snslib.training.loop import History
 
 TERMS = {"cls": r"$\mathcal{L}_{cls}$", "adv": r"$\mathcal{L}_{adv}$", "sns": r"$\mathcal{L}_{sns}$"}
@@ -70,9 +72,9 @@ def accuracy_points(columns: Mapping[str, Mapping[str, float]], n: Mapping[str, 
     """
     fig, axes = plt.subplots(1, len(columns), figsize=(7.5, 2.8), sharey=True)
     for ax, (title, values) in zip(axes, columns.items(), strict=True):
-        for row, (defense, share) in enumerate(values.items()):
+        for row, (defense, accuracy) in enumerate(values.items()):
             style = {"color": COLOURS[defense], "marker": MARKERS[defense], "elinewidth": 2, "label": "accuracy, %"}
-            ax.errorbar(100 * share, row, xerr=error_bars([share], n[title]), **style)
+            ax.errorbar(100 * accuracy, row, xerr=error_bars([accuracy], n[title]), **style)
         ax.set(title=title, xlabel="accuracy, %", xlim=(-3, 103))
         ax.set_yticks(range(len(values)), [LABELS[defense] for defense in values])
     axes[0].invert_yaxis()
@@ -108,18 +110,18 @@ def by_layer(
     return fig
 
 
-def sorted_neurons(sigmas: Mapping[str, Mapping[str, Sequence[float]]], layers: Sequence[str]) -> Figure:
+def sorted_neurons(records: Mapping[str, Record], layers: Sequence[str]) -> Figure:
     """The sensitivity of every neuron, each model's sorted from high to low, one panel per layer (Fig. 6, 8a).
 
     Args:
-        sigmas: defense to layer to sensitivities (C,).
+        records: defense to its record of sensitivity.
         layers: the panels, at most four.
     """
     columns = min(len(layers), 2)
     rows = -(-len(layers) // columns)
     fig, axes = plt.subplots(rows, columns, figsize=(7.5, 2.7 * rows), squeeze=False)
     for ax, layer in zip(axes.flat, layers, strict=False):
-        _sorted_panel(ax, {defense: sigma[layer] for defense, sigma in sigmas.items()}, layer)
+        _sorted_panel(ax, {defense: record.result["sigma"][layer] for defense, record in records.items()}, layer)
     axes[0, 0].legend()
     fig.supylabel(r"sensitivity $\sigma$")
     fig.supxlabel("neurons, most sensitive first")
@@ -132,7 +134,7 @@ def _sorted_panel(ax: Axes, sigmas: Mapping[str, Sequence[float]], layer: str) -
         ranks = np.arange(1, len(sigma) + 1)
         heights = np.sort(sigma)[::-1]
         ax.plot(ranks, heights, color=COLOURS[defense], marker=MARKERS[defense], ms=3, label=LABELS[defense])
-    top = max(1, len(next(iter(sigmas.values()))) // 10)
+    top = top_count(len(next(iter(sigmas.values()))), 0.1)
     ax.axvspan(0.5, top + 0.5, color="0.92", zorder=0, label="top 10%")
     ax.set(title=layer, ylim=(0, None))
 
@@ -147,7 +149,7 @@ def against_paper(rows: Mapping[str, tuple[float | None, float | None, float | N
     """
     fig, ax = plt.subplots(figsize=(7.5, 0.42 * len(rows) + 1.4))
     places = np.arange(len(rows))
-    values = 100 * np.array([[np.nan if share is None else share for share in shares] for shares in rows.values()])
+    values = 100 * np.array([[np.nan if value is None else value for value in of_row] for of_row in rows.values()])
     ax.hlines(places, np.nanmin(values, 1), np.nanmax(values, 1), color="0.7", zorder=1)
     styles = {"the paper, PGD": ("s", 9, "none"), "ours, PGD": ("o", 7, None), f"ours, {strong}": ("D", 6, None)}
     for column, (label, (marker, size, face)), colour in zip(

@@ -10,34 +10,40 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from snslib.attacks import ATTACKS
+from snslib.claims.numbers import targeted
+from snslib.claims.numbers.suppression import WAYS, accuracy_at
+from snslib.study.records import Record
 
 INDICES = {"average": (r"$J_{avg}$", "o-"), "total": (r"$J_{total}$", "s-"), "chance": (r"chance, $J_{avg}$", "k:")}
 SUPPRESSED = {"sensitive": "most sensitive", "random": "random", "least": "least sensitive"}
+SUPPRESSED_UNDER = (
+    ("clean", "white_box", "clean"),
+    ("PGD, white box", "white_box", "pgd"),
+    ("PGD, transferred", "transferred", "pgd"),
+)  # what their figure shows: titles, ways and columns
 
 
-def sensitive_and_important(
-    panels: Mapping[str, Mapping[str, Sequence[float]]], labels: Sequence[str], chance: float, layer: str
-) -> Figure:
+def sensitive_and_important(record: Record, labels: Sequence[str]) -> Figure:
     """Overlap of sensitive and important neurons for each target class (Fig. 2a), one panel per set of images.
 
+    Bars are the Jaccard index of a class's sensitive and important neurons (Eq. 6), diamonds the mean index of its
+    sensitive neurons and the important neurons of the other classes. Where there is none, nothing is drawn.
+
     Args:
-        panels: title to "same", per class the Jaccard index of its sensitive and its important neurons (Eq. 6), and
-            "others", the mean index of its sensitive neurons and the important neurons of the other classes; NaN
-            where there is none.
-        labels: the classes.
-        chance: the index to expect of random sets.
-        layer: the penultimate layer.
+        record: of :func:`snslib.study.measurements.targeted_neurons`.
+        labels: the target classes.
     """
+    panels = {title: targeted.overlap_by_class(record, images) for images, title in targeted.IMAGES.items()}
     fig, axes = plt.subplots(1, len(panels), figsize=(7.5, 3.8), sharey=True, squeeze=False)
     x = np.arange(len(labels))
     for ax, (title, panel) in zip(axes[0], panels.items(), strict=True):
         ax.bar(x, panel["same"], width=0.7, label="important for the target")
         ax.plot(x, panel["others"], "D", color="white", markeredgecolor="black", label="important for other classes")
-        ax.axhline(chance, color="black", linestyle=":", label="chance")
+        ax.axhline(targeted.chance(record), color="black", linestyle=":", label="chance")
         ax.set(title=title, xlabel="target class", xlim=(-0.6, len(labels) - 0.4), ylim=(0, 1))
         ax.set_xticks(x, labels, rotation=0 if max(map(len, labels)) < 3 else 90)
         ax.grid(visible=False, axis="x")
-    axes[0, 0].set_ylabel(f"Jaccard index, {layer}")
+    axes[0, 0].set_ylabel(f"Jaccard index, {record.config['layer']}")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
     plt.close(fig)
     return fig
@@ -68,51 +74,57 @@ def jaccard_by_layer(
     return fig
 
 
-def suppression(betas: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+def suppression(record: Record) -> Figure:
     """Accuracy while the sensitive neurons' outputs are multiplied by beta (Fig. 3a), one panel per kind of attack.
 
     Args:
-        betas: the factors.
-        panels: title to "clean" and attacks, each to one accuracy in [0, 1] per beta.
+        record: of :func:`snslib.study.measurements.suppression`.
     """
-    return _over_beta(panels, partial(_curves_over_beta, betas=betas), r"suppression coefficient $\beta$", 3.6)
+    panels = {title: record.result[way] for way, title in WAYS.items()}
+    draw = partial(_curves_over_beta, betas=record.result["betas"])
+    return _over_beta(panels, draw, r"suppression coefficient $\beta$", 3.6)
 
 
-def suppression_of(betas: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+def suppression_of(sensitive: Record, others: Mapping[str, Record]) -> Figure:
     """Accuracy while the outputs of sensitive, of random or of the least sensitive neurons are multiplied by beta.
 
     Args:
-        betas: the factors.
-        panels: title to the keys of SUPPRESSED, each to one accuracy in [0, 1] per beta.
+        sensitive: of :func:`snslib.study.measurements.suppression`.
+        others: the same for "random" and "least" sensitive neurons.
     """
+    curves, betas = {"sensitive": sensitive, **others}, sensitive.result["betas"]
+    panels = {
+        title: {which: curves[which].result[way][column] for which in SUPPRESSED}
+        for title, way, column in SUPPRESSED_UNDER
+    }
 
-    def draw(ax: Axes, curves: Mapping[str, Sequence[float]]) -> None:
-        for (name, label), marker in zip(SUPPRESSED.items(), "osD", strict=True):
-            ax.plot(betas, 100 * np.array(curves[name]), marker=marker, markersize=5, label=label)
+    def draw(ax: Axes, accuracies: Mapping[str, Sequence[float]]) -> None:
+        for (which, label), marker in zip(SUPPRESSED.items(), "osD", strict=True):
+            ax.plot(betas, 100 * np.array(accuracies[which]), marker=marker, markersize=5, label=label)
 
     return _over_beta(panels, draw, r"$\beta$", 3.4)
 
 
-def suppressed(beta: float, accuracy: Mapping[str, Mapping[str, float]], before: Mapping[str, float]) -> Figure:
+def suppressed(record: Record, beta: float) -> Figure:
     """Accuracy at one suppression coefficient, beside that of the model as it was: one place of Fig. 3a.
 
     Args:
-        beta: the factor.
-        accuracy: kind of attack to "clean" and attacks, each to an accuracy in [0, 1].
-        before: "clean" and attacks to the accuracy at beta = 1, whichever the kind.
+        record: of :func:`snslib.study.measurements.suppression`.
+        beta: one of its factors.
     """
     fig, ax = plt.subplots(figsize=(7.5, 3.2))
     columns = {"clean": "clean", **ATTACKS}
-    places, width = np.arange(len(columns)), 0.8 / len(accuracy)
-    for number, (kind, shares) in enumerate(accuracy.items()):
-        shift = (number - (len(accuracy) - 1) / 2) * width
-        ax.bar(places + shift, [100 * shares[name] for name in columns], 0.9 * width, label=kind)
-    level = [100 * before[name] for name in columns]
+    places, width = np.arange(len(columns)), 0.8 / len(WAYS)
+    for number, (way, title) in enumerate(WAYS.items()):
+        shift = (number - (len(WAYS) - 1) / 2) * width
+        heights = [100 * accuracy_at([record], way, column, beta).mean for column in columns]
+        ax.bar(places + shift, heights, 0.9 * width, label=title)
+    level = [100 * accuracy_at([record], "white_box", column, 1.0).mean for column in columns]  # the same in both ways
     ax.hlines(level, places - 0.45, places + 0.45, colors="black", linewidth=2, label=r"at $\beta = 1$")
     ax.set_xticks(places, list(columns.values()))
     ax.set(title=rf"$\beta$ = {beta:g}", ylabel="accuracy, %", ylim=(0, 103))
     ax.grid(False, axis="x")
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(accuracy) + 1, fontsize=10)
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(WAYS) + 1, fontsize=10)
     plt.close(fig)
     return fig
 

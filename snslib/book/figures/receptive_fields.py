@@ -1,6 +1,6 @@
-"""Figures of what neurons see: images and their twins, dark where the neuron is silent (Fig. 4-5, 14-17)."""
+"""Figures of what neurons see: images and their twins, dark where the neuron is inactive (Fig. 4-5, 14-17)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from snslib.evaluation.receptive_fields import darkened, intersection_over_union
+from snslib.evaluation.receptive_fields import darkened, examples, intersection_over_union
+from snslib.study.networks import Networks
 
 
 def receptive_fields(panels: Mapping[str, Mapping[str, tuple[Tensor, Tensor, Tensor, Tensor]]]) -> Figure:
@@ -38,6 +39,22 @@ def receptive_fields(panels: Mapping[str, Mapping[str, tuple[Tensor, Tensor, Ten
                 adversarial[column].set_xlabel("–" if np.isnan(overlap) else f"{overlap:.2f}", fontsize=9)
     plt.close(fig)
     return fig
+
+
+def vanilla_neurons(networks: Networks, layer: str, groups: Mapping[str, Sequence[int]]) -> Figure:
+    """Neurons of the vanilla network on the test images that activate them most, and on their twins under PGD.
+
+    Args:
+        networks: of a setting; the network is trained first where it is not there.
+        layer: one with maps of several positions, such as pool2.
+        groups: title, such as "most sensitive", to neurons; all of them with as many.
+    """
+    model, pgd = networks.model("vanilla"), networks.attacks["pgd"]
+    panels = {
+        title: dict(zip(map(str, neurons), examples(model, networks.test, pgd, layer, neurons), strict=True))
+        for title, neurons in groups.items()
+    }
+    return receptive_fields(panels)
 
 
 def _show(ax: Axes, image: Tensor, mask: Tensor) -> None:

@@ -8,18 +8,18 @@ from IPython.display import Markdown
 from snslib.attacks import ATTACKS
 from snslib.book.tables.markdown import markdown_table
 from snslib.book.text import percent, with_seeds
+from snslib.claims.numbers.robustness import strong_name
 from snslib.claims.records import accuracy_of
-from snslib.claims.robustness import strong_name
 from snslib.study.defenses import LABELS
 from snslib.study.records import Record
+
+COLUMNS = ("clean", *ATTACKS)
 
 
 def accuracy(records: Sequence[Record], caption: str, name: str) -> Markdown:
     """Rows of Table 1 from accuracy records: clean, then the four attacks, in percent."""
     header = ["model", "clean", *ATTACKS.values()]
-    rows = [
-        [LABELS[entry.defense], *(percent(entry.result[column]) for column in ("clean", *ATTACKS))] for entry in records
-    ]
+    rows = [[LABELS[entry.defense], *(percent(entry.result[column]) for column in COLUMNS)] for entry in records]
     return markdown_table(header, rows, caption, name)
 
 
@@ -39,22 +39,23 @@ def beside_paper(
             is missing is shown as not run.
         strong: defense to its records of accuracy under a stronger PGD, all with as many steps.
         caption, name: as in :func:`snslib.book.tables.markdown.markdown_table`.
-        differences: say in brackets how far ours is off, which means something on the paper's own data only.
+        differences: whether the paper's line has, in brackets, how far ours is off, which means something on the
+            paper's own data only.
     """
-    columns = ("clean", *ATTACKS)
     rows = []
     for defense, printed in paper.items():
-        theirs = [f"{printed[column]:.2f}" for column in columns]
+        second = [f"{printed[column]:.2f}" for column in COLUMNS]
         if defense in ours:
-            shares = {column: accuracy_of(ours[defense], itemgetter(column)) for column in columns}
-            last = str(accuracy_of(strong[defense], lambda share: share))[:-1] if defense in strong else "not run"
-            cells = (f"**{str(share)[:-1]}**" for share in shares.values())
+            accuracies = {column: accuracy_of(ours[defense], itemgetter(column)) for column in COLUMNS}
+            last = str(accuracy_of(strong[defense], float))[:-1] if defense in strong else "not run"
+            cells = (f"**{str(value)[:-1]}**" for value in accuracies.values())
             rows.append([with_seeds(LABELS[defense], len(ours[defense])), "**ours**", *cells, last])
             if differences:
-                gaps = (100 * shares[column].mean - printed[column] for column in columns)
-                theirs = [f"{was} ({gap:+.1f})" for was, gap in zip(theirs, gaps, strict=True)]
+                gaps = (100 * accuracies[column].mean - printed[column] for column in COLUMNS)
+                second = [f"{cell} ({gap:+.1f})" for cell, gap in zip(second, gaps, strict=True)]
         else:
-            rows.append([LABELS[defense], "ours", "not run", *[""] * len(columns)])
-        rows.append(["", "paper", *theirs, ""])
-    header = ["model", "", "clean", *ATTACKS.values(), strong_name({row: of_row[0] for row, of_row in strong.items()})]
+            rows.append([LABELS[defense], "ours", "not run", *[""] * len(COLUMNS)])
+        rows.append(["", "paper", *second, ""])
+    strong_column = strong_name({row: entries[0] for row, entries in strong.items()})
+    header = ["model", "", "clean", *ATTACKS.values(), strong_column]
     return markdown_table(header, rows, caption, name, "llrrrrrr")

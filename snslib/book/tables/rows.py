@@ -1,38 +1,42 @@
 """Tables of the rows in ``results/``: stronger attacks, cost, stabilised neurons, gain over a control."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import accumulate
 
 from IPython.display import Markdown
 
 from snslib.book.tables.markdown import markdown_table
 from snslib.book.text import digits, in_points, percent, with_seeds
-from snslib.claims.accuracies import STATISTICS, accuracy_by_statistics, gain_over
-from snslib.claims.robustness import accuracy_under_attacks, failed_checks, strong_name
-from snslib.claims.stabilised import neuron_states
+from snslib.claims.numbers.accuracies import BY_STATISTICS, COSTS, STATISTICS, accuracy_by_statistics, gain_over
+from snslib.claims.numbers.robustness import accuracy_under_attacks, failed_checks, strong_name
+from snslib.claims.numbers.stabilised import neuron_states
 from snslib.study import results
+from snslib.study.rows import ROWS
 from snslib.training import pretrained
+
+LEVELS = (0.1, 0.2, 0.3)  # of accuracy under PGD, that training may reach
 
 
 def stronger_attacks(rows: Mapping[str, str], folder: str, caption: str, name: str) -> Markdown:
-    """The rows under attacks that try harder from left to right, and the checks that they fail.
+    """Accuracy of the rows under attacks that try harder from left to right, and the checks that they fail.
 
     Args:
         rows: published row to its label; what was not run is shown as a dash.
         folder: such as "cifar10/vgg16-w0.25".
         caption, name: as in :func:`snslib.book.tables.markdown.markdown_table`.
     """
-    shares = {row: accuracy_under_attacks(folder, row) for row in rows}
-    columns = max(shares.values(), key=len)
+    accuracies = {row: accuracy_under_attacks(folder, row) for row in rows}
+    columns = max(accuracies.values(), key=len)
     lines = []
     for row, label in rows.items():
-        lowest = min((share for column, share in shares[row].items() if column != "clean"), default=None)
+        measured = accuracies[row]
+        lowest = min((value for column, value in measured.items() if column != "clean"), default=None)
         cells = [
             "–"
-            if column not in shares[row]
-            else f"**{percent(shares[row][column])[:-1]}**"
-            if shares[row][column] == lowest and column != "clean"
-            else percent(shares[row][column])[:-1]
+            if column not in measured
+            else f"**{percent(measured[column])[:-1]}**"
+            if measured[column] == lowest and column != "clean"
+            else percent(measured[column])[:-1]
             for column in columns
         ]
         failed = failed_checks(folder, row)
@@ -40,90 +44,96 @@ def stronger_attacks(rows: Mapping[str, str], folder: str, caption: str, name: s
     return markdown_table(["model", *columns, "fails"], lines, caption, name, "l" + "r" * len(columns) + "l")
 
 
-def cost(rows: Mapping[str, str], folder: str, levels: Sequence[float], caption: str, name: str) -> Markdown:
+def cost(folder: str) -> Markdown:
     """What training cost, and after how much of it the network was how robust on validation images.
 
     Args:
-        rows: published row to its label; those without a published model are shown as not run.
-        folder: such as "cifar10/vgg16-w0.25".
-        levels: shares of validation images right under PGD that are to be reached.
-        caption, name: as in :func:`snslib.book.tables.markdown.markdown_table`.
+        folder: such as "cifar10/vgg16-w0.25"; rows without a published model there are shown as not run.
     """
     lines = []
-    for row, label in rows.items():
+    for row in COSTS:
+        label = ROWS[row].label
         if not (pretrained.RESULTS / folder / f"{row}.safetensors").exists():
-            lines.append([label, "not run", *[""] * (2 + len(levels))])
+            lines.append([label, "not run", *[""] * (2 + len(LEVELS))])
             continue
         history = results.state(f"{folder}/{row}")["history"]
         minutes = list(accumulate(epoch["seconds"] / 60 for epoch in history))
         cells = [f"{len(history)}", f"{minutes[-1]:.0f}", percent(max(epoch["pgd"] for epoch in history))]
-        for level in levels:
+        for level in LEVELS:
             after = next((place for place, epoch in enumerate(history) if epoch["pgd"] >= level), None)
             cells.append("never" if after is None else f"{after + 1} ({minutes[after]:.0f} min)")
         lines.append([label, *cells])
-    header = ["model", "epochs", "minutes", "best", *(f"{100 * level:g}% after" for level in levels)]
-    return markdown_table(header, lines, caption, name)
+    header = ["model", "epochs", "minutes", "best", *(f"{100 * level:g}% after" for level in LEVELS)]
+    caption = (
+        "Recorded: epochs and minutes of training, the best accuracy under PGD on validation images after any epoch, "
+        "and after which epoch some levels of it were reached. The SNS rows start from the vanilla network; neither "
+        "its training is counted, nor making x' of all training images, once, for those to the letter. Minutes are "
+        "those of one processor core that ran other programs too; epochs are the sounder unit."
+    )
+    return markdown_table(header, lines, caption, "tbl-cost")
 
 
 def stabilised_neurons(rows: Mapping[str, str], folder: str, caption: str, name: str) -> Markdown:
-    """What SNS training did to accuracy and to the neurons it stabilised, as :func:`neuron_states` has it.
+    """What SNS training did to accuracy and to the neurons that it stabilised, as :func:`neuron_states` has it.
 
     Args:
         rows: published row to its label; what is missing is shown as not run.
         folder: such as "cifar10/vgg16-w0.25".
         caption, name: as in :func:`snslib.book.tables.markdown.markdown_table`.
     """
-    of_rows = neuron_states(folder, rows)
+    states = neuron_states(folder, rows)
     lines = []
     for row, label in rows.items():
-        state = of_rows.get(row)
+        state = states.get(row)
         if state is None:
             lines.append([label, "not run", *[""] * 8])
             continue
-        shares = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead"))
+        percents = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead"))
         others = (100 * state["output"], 100 * state["over_images"], state["sigma"], state["relative"])
-        cells = (*shares, *map(digits, others))
-        lines.append([with_seeds(label, int(state["seeds"])), *cells])
+        lines.append([with_seeds(label, int(state["seeds"])), *percents, *map(digits, others)])
     strong_column = strong_name(results.records(folder, "strong-accuracy"))
-    header = ["model", "clean", "fixed x'", "PGD", strong_column, "dead", "output", "over images", "σ", "rel. σ"]
-    return markdown_table(header, lines, caption, name)
+    of_neurons = ["dead, %", "output, %", "over images, %", "σ", "rel. σ"]
+    return markdown_table(["model", "clean", "fixed x'", "PGD", strong_column, *of_neurons], lines, caption, name)
 
 
 def gain_over_control(pairs: Mapping[str, tuple[str, str]], folder: str, caption: str, name: str) -> Markdown:
-    """:func:`gain_over` of some rows and what each is set against.
+    """Points of accuracy that some rows have more than their controls, as :func:`gain_over` computes them.
 
     Args:
-        pairs: label to the published row and the one that is taken from it; what is missing is shown as a dash.
+        pairs: label to the published row and its control; what is missing is shown as a dash.
         folder: such as "cifar10/vgg16-w0.25".
         caption, name: as in :func:`snslib.book.tables.markdown.markdown_table`.
     """
     seeds = {row: len(entries) for row, entries in results.by_seed(folder, "accuracy").items()}
-    of_pairs = {label: gain_over(folder, row, other) for label, (row, other) in pairs.items()}
+    gains = {label: gain_over(folder, row, control) for label, (row, control) in pairs.items()}
     lines = [
-        [with_seeds(label, seeds.get(pairs[label][0], 0)), *map(in_points, of_pair.values())]
-        for label, of_pair in of_pairs.items()
+        [with_seeds(label, seeds.get(pairs[label][0], 0)), *map(in_points, gain.values())]
+        for label, gain in gains.items()
     ]
-    header = ["", *next(iter(of_pairs.values()))]
+    header = ["", *next(iter(gains.values()))]
     return markdown_table(header, lines, caption, name)
 
 
-def by_statistics(rows: Mapping[str, str], folder: str, caption: str, name: str) -> Markdown:
+def by_statistics(folder: str) -> Markdown:
     """Accuracy by the images whose statistics BatchNorm normalises by: those of training, clean ones, or fixed x'.
 
     Args:
-        rows: published row to its label; what is missing is shown as not run.
-        folder: such as "cifar10/vgg16-w0.25".
-        caption, name: as in :func:`snslib.book.tables.markdown.markdown_table`.
+        folder: such as "cifar10/vgg16-w0.25"; rows that are missing there are shown as not run.
     """
-    of_rows = results.by_seed(folder, "accuracy-by-statistics")
+    recorded = results.by_seed(folder, "accuracy-by-statistics")
     lines = []
-    for row, label in rows.items():
-        entries = of_rows.get(row)
+    for row in BY_STATISTICS:
+        label, entries = ROWS[row].label, recorded.get(row)
         if entries is None:
             lines.append([label, "not run", "", "", ""])
             continue
         for which, images in STATISTICS.items():
-            shares = (str(accuracy_by_statistics(entries, which, under)) for under in ("clean", "fixed", "pgd"))
+            cells = (str(accuracy_by_statistics(entries, which, under))[:-1] for under in ("clean", "fixed", "pgd"))
             first = with_seeds(label, len(entries)) if which == "kept" else ""
-            lines.append([first, images, *(share[:-1] for share in shares)])
-    return markdown_table(["model", "statistics of", "clean", "fixed x'", "PGD"], lines, caption, name, "llrrr")
+            lines.append([first, images, *cells])
+    caption = (
+        "Recorded accuracy in percent on 1,000 test images, by the images whose statistics BatchNorm normalises by: on "
+        "clean images, on the fixed x' of the vanilla model, and under PGD on the network with these statistics."
+    )
+    header = ["model", "statistics of", "clean", "fixed x'", "PGD"]
+    return markdown_table(header, lines, caption, "tbl-statistics", "llrrr")

@@ -1,5 +1,6 @@
-"""What decides the paper's claims: each function does one of them on published records, or raises NotRunError.
+"""Criteria: the rules by which claims are decided, and by which a chapter concludes something.
 
-What it decides by is stated in words where the claim is, in :mod:`snslib.claims.claims`. The criteria for Tables 1 to 4
-take the paper's own numbers as well as ours.
+``neurons``, ``sensitivity`` and ``tables`` decide the paper's sixteen claims on published records, or raise
+NotRunError; each criterion is stated in words where its claim is, in :mod:`snslib.claims.claims`. Those for Tables 1 to
+4 take the paper's own numbers as well as ours. The other modules hold the rules of single chapters.
 """

@@ -1,58 +1,41 @@
 """Claims 6 to 8 and 14: how sensitive the neurons of trained networks are (Fig. 6-8)."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
-from statistics import fmean
-
-import torch
-from torch import Tensor
 
 from snslib.attacks import ATTACKS
 from snslib.claims.criteria.outcome import Outcome
+from snslib.claims.numbers.layers import TOP, Statistic, conv_layers, mean, mean_of_top, ranked, relative
 from snslib.claims.records import NotRunError, PublishedRecords, accuracy_of
-from snslib.sensitivity import relative_sensitivity, top_count, top_mean
+from snslib.sensitivity import top_count
 from snslib.study.defenses import LABELS
 from snslib.study.records import Record
 
-TOP = 0.1  # the sensitive neurons are the top 10% of a layer
+
+def lower_layers(statistic: Statistic, a: Sequence[Record], b: Sequence[Record], layers: Sequence[str]) -> list[str]:
+    """The layers in which a is less sensitive than b: those where the statistic of a is below that of b.
+
+    Args:
+        statistic: one of :mod:`snslib.claims.numbers.layers`.
+        a, b: records of sensitivity of two networks, one per seed.
+        layers: the layers that are compared.
+    """
+    return [layer for layer in layers if statistic(a, layer) < statistic(b, layer)]
 
 
-def _sorted(entries: Sequence[Record], layer: str) -> Tensor:
-    """The layer's sensitivities from high to low, each rank averaged over the seeds."""
-    of_seeds = [torch.tensor(entry.result["sigma"][layer]).double() for entry in entries]
-    return torch.stack([sigma.sort(descending=True).values for sigma in of_seeds]).mean(0)
+def smaller_outputs_may_explain(a: Record, b: Record, layers: Sequence[str]) -> bool:
+    """Whether a may be less sensitive than b because its outputs are smaller.
+
+    They may not where a's sensitivity relative to its clean output is below b's in more than half of the layers.
+    """
+    return 2 * len(lower_layers(relative, [a], [b], layers)) <= len(layers)
 
 
-def _top_mean(entries: Sequence[Record], layer: str) -> float:
-    return top_mean(_sorted(entries, layer), TOP)
-
-
-def _mean(entries: Sequence[Record], layer: str) -> float:
-    return _sorted(entries, layer).mean().item()
-
-
-def _relative(entries: Sequence[Record], layer: str) -> float:
-    """The layer's summed sensitivity over its summed clean output; 0 for an inactive layer."""
-    results = [entry.result for entry in entries]
-    of_seeds = (relative_sensitivity(result["sigma"][layer], result["activation"][layer]) for result in results)
-    return fmean(0.0 if math.isnan(value) else value for value in of_seeds)
-
-
-def _layers(entries: Sequence[Record]) -> list[str]:
-    return [layer for layer in entries[0].result["sigma"] if layer != "fc"]
-
-
-def _lower(
-    statistic: Callable[[Sequence[Record], str], float],
-    a: Sequence[Record],
-    b: Sequence[Record],
-    layers: Sequence[str],
-) -> tuple[int, str]:
-    """In how many layers the statistic of a is below that of b, and that in words, with each seed that both have."""
+def _lower(statistic: Statistic, a: Sequence[Record], b: Sequence[Record], layers: Sequence[str]) -> tuple[int, str]:
+    """How many the :func:`lower_layers` are, and that in words, with each seed that both have."""
 
     def count(a: Sequence[Record], b: Sequence[Record]) -> int:
-        return sum(statistic(a, layer) < statistic(b, layer) for layer in layers)
+        return len(lower_layers(statistic, a, b, layers))
 
     both = [([x], [y]) for x, y in product(a, b) if x.seed == y.seed]
     text = f"{count(a, b)} of {len(layers)} layers"
@@ -64,10 +47,10 @@ def _lower(
 def lower_in_pat(published: PublishedRecords) -> Outcome:
     """Claim 6."""
     entries = published.need("sensitivity", "vanilla", "pat", split="test", under="pgd")
-    layers = _layers(entries["vanilla"])
+    layers = conv_layers(entries["vanilla"][0])
     fitting, most, lowest = 0, 0, 1.0
     for layer in layers:
-        before, after = (_sorted(entries[row], layer) for row in ("vanilla", "pat"))
+        before, after = (ranked(entries[row], layer) for row in ("vanilla", "pat"))
         moved = before > 0
         share = (after < before)[moved].double().mean().item() if moved.any() else 0.0
         drop, top = before - after, top_count(len(before), TOP)
@@ -92,10 +75,10 @@ def lower_in_pat_top(published: PublishedRecords) -> Outcome:
         if len(found) < 2:
             missing.append(label)
             continue
-        layers = _layers(found["vanilla"])
-        count, text = _lower(_top_mean, found["pat"], found["vanilla"], layers)
-        _, relative = _lower(_relative, found["pat"], found["vanilla"], layers)
-        lines.append(f"{label}: lower in {text}, relative to the clean output in {relative}")
+        layers = conv_layers(found["vanilla"][0])
+        count, text = _lower(mean_of_top, found["pat"], found["vanilla"], layers)
+        _, in_proportion = _lower(relative, found["pat"], found["vanilla"], layers)
+        lines.append(f"{label}: lower in {text}, relative to the clean output in {in_proportion}")
         lower, whole = lower + count, whole + len(layers)
     if not lines:
         raise NotRunError("no record of sensitivity: vanilla and pat")
@@ -108,8 +91,8 @@ def lower_in_pat_top(published: PublishedRecords) -> Outcome:
 def fog(published: PublishedRecords) -> Outcome:
     """Claim 8."""
     entries = published.need("sensitivity", "vanilla", "pat", split="test", under="fog-5")
-    layers = _layers(entries["vanilla"])
-    higher, text = _lower(_top_mean, entries["vanilla"], entries["pat"], layers)
+    layers = conv_layers(entries["vanilla"][0])
+    higher, text = _lower(mean_of_top, entries["vanilla"], entries["pat"], layers)
     verdict = "reproduced" if 2 * higher > len(layers) else "partly" if higher else "not reproduced"
     measured = f"PAT's are more sensitive in {text}"
     accuracy = published.find("corrupted-accuracy", "vanilla", "pat")
@@ -123,10 +106,10 @@ def below_pat(published: PublishedRecords) -> Outcome:
     entries = published.need("sensitivity", "sns_sen_adv", "pat", split="test", under="pgd")
     entries |= published.find("sensitivity", "sns_sen_adv_online", split="test", under="pgd")
     layers = entries["sns_sen_adv"][0].config["trained"]["sns"]["layers"]
-    lower, text = _lower(_mean, entries["sns_sen_adv"], entries["pat"], layers)
-    _, relative = _lower(_relative, entries["sns_sen_adv"], entries["pat"], layers)
+    lower, text = _lower(mean, entries["sns_sen_adv"], entries["pat"], layers)
+    _, in_proportion = _lower(relative, entries["sns_sen_adv"], entries["pat"], layers)
     verdict = "reproduced" if lower == len(layers) else "partly" if 2 * lower > len(layers) else "not reproduced"
-    measured = f"lower in {text}, relative to the clean output in {relative}"
+    measured = f"lower in {text}, relative to the clean output in {in_proportion}"
     if "sns_sen_adv_online" in entries:
-        measured += f"; online: lower in {_lower(_mean, entries['sns_sen_adv_online'], entries['pat'], layers)[1]}"
+        measured += f"; online: lower in {_lower(mean, entries['sns_sen_adv_online'], entries['pat'], layers)[1]}"
     return Outcome(verdict, measured)

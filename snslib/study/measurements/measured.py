@@ -1,4 +1,4 @@
-"""What all measurements share: a record is found or made, and several processes make it together."""
+"""Finding or making the record of a measurement, in one or several processes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def measured(networks: Networks, what: str, defense: str, inputs: dict[str, Any]
         "seed": s.seed,
         "data": {"name": data.name, "origin": data.origin, "official": data.official},
     }
-    found = parallel.from_first(lambda: results.find_record(data.name, what, everything))
+    found = parallel.on_first_process(lambda: results.find_record(data.name, what, everything))
     return found or records.record(networks.folder, what, everything, about, networks.device, compute)
 
 
@@ -64,8 +64,8 @@ def images_of(networks: Networks, split: Split) -> Iterator[Tensor]:
 
 
 def shared_accuracy(model: nn.Module, split: Split, attack: Attack | None = None) -> float:
-    """As :func:`snslib.evaluation.accuracy.accuracy`; each process attacks and judges its part of the images."""
-    return parallel.gather(correct(model, parallel.share(split), attack)).double().mean().item()
+    """As :func:`snslib.evaluation.accuracy.accuracy`; each process attacks and tests its part of the images."""
+    return parallel.gather(correct(model, parallel.own_part(split), attack)).double().mean().item()
 
 
 def mean_over_processes(values: dict[str, Tensor], n: int) -> dict[str, Tensor]:

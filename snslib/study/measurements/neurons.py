@@ -54,57 +54,85 @@ def targeted_neurons(networks: Networks, layer: str = "pool5", k: int = 20) -> R
     s = networks.settings
 
     def compute() -> dict[str, Any]:
-        model = networks.model("vanilla")
         layers = [*networks.conv_layers, "fc"]
         result: dict[str, Any] = {"sensitive": {name: [] for name in layers}}
         result["penultimate"] = {which: {"sensitive": [], "important": []} for which in ("reached", "all")}
-        result |= {name: [] for name in ("reached", "n")}
+        result |= {"reached": [], "n": [], "targets": _targets(networks)}
         by_block: dict[str, list[Tensor]] = {name: [] for name in layers}  # per class (BLOCKS, C)
-        drawn = torch.randperm(networks.data.num_classes, generator=torch.Generator().manual_seed(s.seed))
-        result["targets"] = sorted(drawn[:10].tolist())
         for target in result["targets"]:
             networks.progress(f"targeted PGD toward class {target} of {networks.data.num_classes}")
-            train = networks.data.train
-            others = Split(train.images[train.labels != target], train.labels[train.labels != target])
-
-            def toward(model: nn.Module, x: Tensor, y: Tensor, target: int = target) -> Tensor:
-                aim = torch.full_like(y, target)
-                return attacks.pgd(model, x, aim, s.eps, cast(float, s.step_size), s.steps, targeted=True)
-
-            some = others.take(s.n_pairs)
-            pairs: list[tuple[Tensor, Tensor]] = []
-            of_blocks: list[dict[str, Tensor]] = []
-            for start in range(min(BLOCKS, len(some))):
-                part = Split(some.images[start::BLOCKS], some.labels[start::BLOCKS])
-                of_block = list(dual_pairs(model, part, toward))
-                of_blocks.append(neuron_sensitivity(model, of_block, layers))
-                pairs += of_block
+            found = _toward(networks, target, layer, k)
             for name in layers:
-                by_block[name].append(torch.stack([sigma[name] for sigma in of_blocks]))
-            sigma = neuron_sensitivity(model, pairs, [*layers, layer])
-            omega = top_neurons({name: sigma[name] for name in networks.conv_layers}, fraction=s.fraction)
-            omega["fc"] = top_neurons({"fc": sigma["fc"]}, k=networks.data.num_classes)["fc"]
-            for name in layers:
-                result["sensitive"][name].append(omega[name].tolist())
-            x, x_adv = (torch.cat(side) for side in zip(*pairs, strict=True))
-            reached = (predicted(model, x_adv.split(images_at_once(x.device))) == target).to(x.device)
-            for which, (these, these_adv) in {"reached": (x[reached], x_adv[reached]), "all": (x, x_adv)}.items():
-                sets: dict[str, list[int]] = {"sensitive": [], "important": []}
-                if len(these) > 0:
-                    sigma_of_these = neuron_sensitivity(model, [(these, these_adv)], [layer])
-                    sets["sensitive"] = top_neurons(sigma_of_these, k=k)[layer].tolist()
-                    sets["important"] = important_neurons(model, these_adv, target, layer, k, k).tolist()
+                result["sensitive"][name].append(found["sensitive"][name])
+                by_block[name].append(found["by_block"][name])
+            for which, sets in found["penultimate"].items():
                 for name, neurons in sets.items():
                     result["penultimate"][which][name].append(neurons)
-            result["reached"].append(reached.double().mean().item())
-            result["n"].append(len(x_adv))
-            result["channels"] = {name: len(value) for name, value in sigma.items()}
-        shares = dict.fromkeys(networks.conv_layers, s.fraction) | {"fc": 1 / networks.data.num_classes}  # of fc, one
-        result["errors"] = {name: index_errors(by_block[name], share) for name, share in shares.items()}
+            for name in ("reached", "n"):
+                result[name].append(found[name])
+            result["channels"] = found["channels"]
+        fractions = dict.fromkeys(networks.conv_layers, s.fraction)
+        fractions["fc"] = 1 / networks.data.num_classes  # one neuron
+        result["errors"] = {name: index_errors(by_block[name], fraction) for name, fraction in fractions.items()}
         return result
 
     inputs = {"layer": layer, "k": k, "n_pairs": s.n_pairs, "fraction": s.fraction, "blocks": BLOCKS}
     return measured(networks, "targeted-neurons", "vanilla", inputs, compute)
+
+
+def _targets(networks: Networks) -> list[int]:
+    """All classes, or ten of them drawn by the seed."""
+    generator = torch.Generator().manual_seed(networks.settings.seed)
+    return sorted(torch.randperm(networks.data.num_classes, generator=generator)[:10].tolist())
+
+
+def _toward(networks: Networks, target: int, layer: str, k: int) -> dict[str, Any]:
+    """What :func:`targeted_neurons` finds for one target class; "by_block" has layer to sensitivities (BLOCKS, C)."""
+    s, model = networks.settings, networks.model("vanilla")
+    layers = [*networks.conv_layers, "fc"]
+
+    def attack(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        aim = torch.full_like(y, target)
+        return attacks.pgd(model, x, aim, s.eps, cast(float, s.step_size), s.steps, targeted=True)
+
+    train = networks.data.train
+    others = Split(train.images[train.labels != target], train.labels[train.labels != target]).take(s.n_pairs)
+    pairs: list[tuple[Tensor, Tensor]] = []
+    blocks: list[dict[str, Tensor]] = []
+    for start in range(min(BLOCKS, len(others))):
+        part = Split(others.images[start::BLOCKS], others.labels[start::BLOCKS])
+        of_block = list(dual_pairs(model, part, attack))
+        blocks.append(neuron_sensitivity(model, of_block, layers))
+        pairs += of_block
+    sigma = neuron_sensitivity(model, pairs, [*layers, layer])
+    omega = top_neurons({name: sigma[name] for name in networks.conv_layers}, fraction=s.fraction)
+    omega["fc"] = top_neurons({"fc": sigma["fc"]}, k=networks.data.num_classes)["fc"]
+    x, x_adv = (torch.cat(side) for side in zip(*pairs, strict=True))
+    reached = (predicted(model, x_adv.split(images_at_once(x.device))) == target).to(x.device)
+    return {
+        "sensitive": {name: omega[name].tolist() for name in layers},
+        "by_block": {name: torch.stack([sigma_of_block[name] for sigma_of_block in blocks]) for name in layers},
+        "penultimate": {
+            "reached": _penultimate(model, x[reached], x_adv[reached], target, layer, k),
+            "all": _penultimate(model, x, x_adv, target, layer, k),
+        },
+        "reached": reached.double().mean().item(),
+        "n": len(x_adv),
+        "channels": {name: len(value) for name, value in sigma.items()},
+    }
+
+
+def _penultimate(
+    model: nn.Module, x: Tensor, x_adv: Tensor, target: int, layer: str, k: int
+) -> dict[str, list[int]]:
+    """The k sensitive and the k important neurons of a layer (Eq. 2 and 5); none without images."""
+    if len(x) == 0:
+        return {"sensitive": [], "important": []}
+    sigma = neuron_sensitivity(model, [(x, x_adv)], [layer])
+    return {
+        "sensitive": top_neurons(sigma, k=k)[layer].tolist(),
+        "important": important_neurons(model, x_adv, target, layer, k, k).tolist(),
+    }
 
 
 def regions(networks: Networks, layer: str, n: int | None = None) -> Record:

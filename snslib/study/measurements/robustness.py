@@ -1,4 +1,4 @@
-"""Whether the robustness of a network is real: stronger attacks, and the checks for masked gradients."""
+"""Accuracy under stronger attacks, and checks for masked gradients."""
 
 from __future__ import annotations
 

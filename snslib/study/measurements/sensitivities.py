@@ -9,7 +9,7 @@ import torch
 from snslib import arguments
 from snslib.attacks import Attack
 from snslib.data import Split
-from snslib.evaluation.corruptions import CORRUPTIONS, as_attack
+from snslib.evaluation.corruptions import CORRUPTIONS, as_attack, name_and_severity
 from snslib.sensitivity import (
     dual_pairs,
     neuron_activation,
@@ -49,7 +49,7 @@ def sensitivity(networks: Networks, defense: str, attack: str = "pgd", split: st
     def compute() -> dict[str, Any]:
         model = networks.model(defense)
         networks.progress(f"measuring the sensitivity of {defense} under {attack} on {len(images)} {split} images")
-        mine = parallel.share(images)
+        mine = parallel.own_part(images)
         sigma = neuron_sensitivity(model, dual_pairs(model, mine, moved), layers)
         activation = neuron_activation(model, images_of(networks, mine), layers)
         found = {"sigma": sigma, "activation": activation}
@@ -59,9 +59,9 @@ def sensitivity(networks: Networks, defense: str, attack: str = "pgd", split: st
 
 
 def _moved_by(networks: Networks, name: str) -> Attack:
-    corruption, _, severity = name.partition("-")
-    if corruption in CORRUPTIONS and severity in ("1", "2", "3", "4", "5"):
-        return as_attack(corruption, int(severity), networks.settings.seed)
+    corruption, severity = name_and_severity(name)
+    if corruption in CORRUPTIONS and severity in (1, 2, 3, 4, 5):
+        return as_attack(corruption, severity, networks.settings.seed)
     arguments.one_of("attack", name, (*networks.attacks, *(f"{corruption}-1..5" for corruption in CORRUPTIONS)))
     return networks.attacks[name]
 

@@ -1,0 +1,171 @@
+"""Sentences about remedies for the SNS loss, and about sensitivity and robustness over networks."""
+
+from collections.abc import Mapping, Sequence
+
+from IPython.display import Markdown
+
+from snslib.book.text import in_points, percent
+from snslib.claims.criteria.remedies import (
+    RANDOM,
+    State,
+    above_zero,
+    robust_with_unused_neurons,
+    stabilises,
+    stable_and_not_robust,
+)
+from snslib.claims.numbers.accuracies import Gain, gain_over
+from snslib.claims.numbers.correlation import Point, rank_correlation
+from snslib.claims.numbers.robustness import strong_name
+from snslib.claims.numbers.stabilised import neuron_states
+from snslib.study import results
+from snslib.study.rows import FAMILIES, Family
+
+NOT_RUN = "*Not run yet.*"
+
+
+def effect_of_remedies(folder: str) -> Markdown:
+    """Effect of each loss on its neurons and on the network's robustness, and conclusions from it.
+
+    Args:
+        folder: such as "cifar10/vgg16-w0.25".
+    """
+    states = neuron_states(folder, [row for family in FAMILIES.values() for row in family.rows] + [RANDOM])
+    lines = [
+        _family(title, family, states)
+        for title, family in FAMILIES.items()
+        if {family.control, family.paper, family.relative} <= states.keys()
+    ]
+    if stable_and_not_robust(states):
+        lines.append(
+            "\nSo with fixed x' the second remedy does to the neurons what SNS sets out to do: they are active, they "
+            "vary from image to image, and an attack on the trained network changes them less than half as much as "
+            "without the loss. The network falls all the same. The neurons that were sensitive *before* can be "
+            "stabilised; the attack, which is made for the network as it is now, does without them. Low sensitivity "
+            "of chosen neurons is not robustness."
+        )
+    if robust_with_unused_neurons(states):
+        lines.append(
+            "\nOnline, the row with the first remedy keeps the most of its family under the stronger PGD, on "
+            f"{_seeds(states[FAMILIES['online'].relative])}, and the outputs of its chosen neurons hardly depend on "
+            "the image. Those of the paper's loss are mostly dead, and so are the random ones of "
+            "{numref}`tbl-sns-adds`. Whatever these losses add to the control, they do not add it by stabilising "
+            "neurons that do some work. It may be what taking a tenth of them out of work does."
+        )
+    return Markdown("\n".join([*lines, *_online(folder, states)]) or NOT_RUN)
+
+
+def _family(title: str, family: Family, states: Mapping[str, State]) -> str:
+    control, paper, relative = (states[row] for row in (family.control, family.paper, family.relative))
+    line = (
+        f"- {title[0].upper() + title[1:]}: {percent(paper['dead'])} of the chosen neurons are dead with the paper's "
+        f"loss, {percent(relative['dead'])} with the relative one. Of the variance of these, "
+        f"{100 * relative['over_images']:.2g}% is from image to image (λ = 0: {100 * control['over_images']:.2g}%)."
+    )
+    if second := states.get(family.image_relative):
+        line += (
+            f" With the image-relative loss {percent(second['dead'])} are dead, {100 * second['over_images']:.2g}% is "
+            f"from image to image, and PGD moves them by {second['relative']:.2g} of their clean output (λ = 0: "
+            f"{control['relative']:.2g})."
+        )
+    members = (family.control, family.paper, family.relative, family.image_relative)
+    strong = ", ".join(percent(states[row]["strong"]) for row in members if row in states)
+    return f"{line} The stronger PGD leaves, in the order of the table, {strong}."
+
+
+def _online(folder: str, states: Mapping[str, State]) -> list[str]:
+    """Gain by the image-relative loss online, where it stabilises its neurons."""
+    online = FAMILIES["online"]
+    control, second = states.get(online.control), states.get(online.image_relative)
+    if control is None or second is None or not stabilises(second, control):
+        return []
+    clean, strong = _clean_and_strong(folder, online.image_relative, online.control)
+    if clean is None or strong is None:
+        return []
+    clearly = "come" if above_zero(strong) else "do not clearly come"
+    either = "" if above_zero(strong) else " either"
+    return [
+        "\nOnline, too, the second remedy stabilises neurons that work. Against the control, accuracy changes by "
+        f"{in_points(clean)} points on clean images and by {in_points(strong)} under the stronger PGD, so less "
+        f"sensitive neurons {clearly} with a more robust network here{either}. The weight λ is the paper's, 5, and was "
+        "not tuned for this loss."
+    ]
+
+
+def without_neurons(folder: str) -> Markdown:
+    """Gain by the absence of the chosen neurons online, and what the SNS loss adds to it.
+
+    Args:
+        folder: such as "cifar10/vgg16-w0.25".
+    """
+    online, off = FAMILIES["online"], "off_adv_online"
+    gained, beyond = _clean_and_strong(folder, off, online.control), _clean_and_strong(folder, online.paper, off)
+    lines = [
+        f"- {images}: without these neurons {in_points(first)} points above the control, with the SNS loss "
+        f"{in_points(second)} points above that. So {_of_two_gains(first, second)}."
+        for images, first, second in zip(("Clean images", "The stronger PGD"), gained, beyond, strict=True)
+        if first is not None and second is not None
+    ]
+    if not lines:
+        return Markdown(NOT_RUN)
+    counted = results.by_seed(folder, "accuracy")
+    names = {online.control: "with λ = 0", off: "without the neurons", online.paper: "with the SNS loss"}
+    behind = ", ".join(f"{len(counted[row])} {name}" for row, name in names.items())
+    return Markdown("\n".join([*lines, f"\nNetworks behind these lines: {behind}."]))
+
+
+def _of_two_gains(first: Gain, second: Gain) -> str:
+    if above_zero(first):
+        beyond = "the loss adds to it" if above_zero(second) else "no clear one is left for the loss"
+        return f"their absence is a gain, and {beyond}"
+    if above_zero(second):
+        return "their absence is no clear gain, and the loss adds something"
+    return "neither is clearly a gain"
+
+
+def _clean_and_strong(folder: str, row: str, other: str) -> tuple[Gain | None, Gain | None]:
+    """Gain in accuracy of a row over another, on clean images and under the stronger PGD."""
+    gain = gain_over(folder, row, other)
+    return gain["clean"], gain[strong_name(results.records(folder, "strong-accuracy"))]
+
+
+def sensitivity_and_robustness(groups: Mapping[str, Sequence[Point]], folder: str) -> Markdown:
+    """Correlation of sensitivity with lost accuracy over networks, and the effect of lowering it for some neurons.
+
+    Args:
+        groups: title to points, as :func:`snslib.claims.numbers.over_networks.points_under_pgd` returns them.
+        folder: whose points they are, such as "cifar10/vgg16-w0.25".
+    """
+    points = {each.model: each for group in groups.values() for each in group}
+    if len(points) < 3:
+        return Markdown("*Not run yet: a correlation needs three networks.*")
+    correlation = rank_correlation(list(points.values()))
+    rho, low, high = correlation
+    together = "do go together, as the paper says" if above_zero(correlation) else "do not clearly go together"
+    return Markdown(
+        f"Over {len(points)} networks the rank correlation is **{rho:.2f}** (95% bootstrap interval {low:.2f} to "
+        f"{high:.2f}). In the mean over a whole network, sensitivity and robustness {together}. That is a correlation. "
+        "Whether lowering the sensitivity of some neurons *makes* a network robust is a question for an intervention, "
+        f"and the rows with a loss for it are that intervention.{_intervention(points, folder)}"
+    )
+
+
+def _intervention(points: Mapping[str, Point], folder: str) -> str:
+    """Effect of the image-relative loss of Eq. 10 on the sensitivity of its neurons, of all, and on accuracy."""
+    family = FAMILIES["Eq. 10"]
+    rows = (family.image_relative, family.control)
+    states = neuron_states(folder, rows)
+    if not set(rows) <= states.keys() & points.keys():
+        return ""
+    chosen, everywhere = (
+        [f"{value:.2g}" for value in values]
+        for values in zip(*((states[row]["relative"], points[row].sensitivity) for row in rows), strict=True)
+    )
+    return (
+        f" With the image-relative loss in Eq. 10, PGD moves the chosen neurons by {chosen[0]} of their clean output "
+        f"in place of {chosen[1]} (λ = 0), and all neurons of all layers together by {everywhere[0]} in place of "
+        f"{everywhere[1]}. The network loses {percent(points[rows[0]].lost)} of its accuracy."
+    )
+
+
+def _seeds(state: State) -> str:
+    return "one seed" if state["seeds"] == 1 else f"{state['seeds']:g} seeds"

@@ -1,0 +1,117 @@
+"""Tables of chapter 7: stronger attacks, checks for masked gradients, and the rows with a remedy for the SNS loss."""
+
+from collections.abc import Mapping, Sequence
+
+from IPython.display import Markdown
+
+from snslib.book.tables.markdown import markdown_table
+from snslib.book.tables.rows import gain_over_control, stabilised_neurons
+from snslib.book.text import percent
+from snslib.claims.numbers.robustness import CHECKS, accuracy_by_attack
+from snslib.study.defenses import LABELS
+from snslib.study.records import Record
+from snslib.study.rows import FAMILIES, ROWS
+
+
+def harder_attacks(attacked: Mapping[str, Sequence[Record]]) -> Markdown:
+    """Accuracy of this build's networks, clean and under attacks that try harder from left to right.
+
+    Args:
+        attacked: defense to its records, as :func:`snslib.claims.numbers.robustness.accuracy_by_attack` takes them.
+    """
+    accuracies = {network: accuracy_by_attack(records) for network, records in attacked.items()}
+    header = ["model", *next(iter(accuracies.values()))]
+    lines = [[LABELS[network], *map(percent, columns.values())] for network, columns in accuracies.items()]
+    caption = "Accuracy on the same test images, clean and under attacks that try harder from left to right."
+    return markdown_table(header, lines, caption, "tbl-harder")
+
+
+def gradient_checks(checks: Mapping[str, Record]) -> Markdown:
+    """The four checks for masked gradients, each with the numbers that decide it.
+
+    Args:
+        checks: defense to its record of ``measurements.sanity_checks``.
+    """
+    header = [
+        "model",
+        "growing radius: at eps, at 1",
+        "one step: FGSM, PGD",
+        "transfer: white-box, transferred",
+        "noise: after noise, only noise",
+    ]
+    lines = []
+    for network, entry in checks.items():
+        growing, one_step, transfer, noise = (entry.result[name] for name in CHECKS)
+        cells = (
+            (growing, growing["accuracy"][0], growing["accuracy"][-1]),
+            (one_step, one_step["fgsm"], one_step["pgd"]),
+            (transfer, transfer["white_box"], transfer["transferred"]),
+            (noise, noise["noise"], noise["only_noise"]),
+        )
+        passed = (
+            f"{'pass' if check['passed'] else '**fail**'}: {100 * first:.0f}%, {100 * second:.0f}%"
+            for check, first, second in cells
+        )
+        lines.append([LABELS[network], *passed])
+    caption = (
+        "Four checks for masked gradients. All numbers are accuracies, but the last: the share of images that noise "
+        "turns and PGD (20 steps here) does not."
+    )
+    return markdown_table(header, lines, caption, "tbl-checks", "lllll")
+
+
+def remedied_neurons(folder: str) -> Markdown:
+    """The chosen neurons of each family of rows that differ in the SNS loss alone.
+
+    Args:
+        folder: such as "cifar10/vgg16-w0.25".
+    """
+    caption = (
+        "Recorded: each family with λ = 0, with the paper's loss, and with the two relative ones. Accuracy in percent; "
+        "percent of the chosen neurons that are inactive for every test image, their clean output in percent of the "
+        "vanilla network's, how many percent of their variance on clean images is from image to image (*over images*), "
+        "their sensitivity σ under PGD, and the same relative to their clean output."
+    )
+    members = [row for family in FAMILIES.values() for row in family.rows]
+    return stabilised_neurons({row: ROWS[row].label for row in members}, folder, caption, "tbl-remedy")
+
+
+def gain_by_remedies(folder: str) -> Markdown:
+    """What the two relative losses add to the accuracy of their control.
+
+    Args:
+        folder: such as "cifar10/vgg16-w0.25".
+    """
+    caption = (
+        "Recorded: what the relative losses add, in points of accuracy above the control, with the 95% interval of the "
+        "difference. Each row has one seed. The spread of two seeds of a control is in the interval; where it has one "
+        "too, nothing in it shows what another would give."
+    )
+    pairs = {
+        ROWS[row].label: (row, family.control)
+        for family in FAMILIES.values()
+        for row in (family.relative, family.image_relative)
+    }
+    return gain_over_control(pairs, folder, caption, "tbl-remedy-adds")
+
+
+def gain_without_neurons(folder: str) -> Markdown:
+    """The online rows against the one whose chosen neurons are switched off.
+
+    Args:
+        folder: such as "cifar10/vgg16-w0.25".
+    """
+    caption = (
+        "Recorded: the online rows against the one without the chosen neurons, in points of accuracy, with the 95% "
+        "interval of the difference. Few networks make wide intervals, and where there is one of each, nothing in them "
+        "shows what another would give."
+    )
+    online, off = FAMILIES["online"], "off_adv_online"
+    pairs = {
+        "neurons off, above λ = 0": (off, online.control),
+        "SNS loss, above neurons off": (online.paper, off),
+        "SNS loss on random neurons, above neurons off": ("random_adv_online", off),
+        "relative loss, above neurons off": (online.relative, off),
+        "image-relative loss, above neurons off": (online.image_relative, off),
+    }
+    return gain_over_control(pairs, folder, caption, "tbl-neurons-off")

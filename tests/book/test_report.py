@@ -1,0 +1,95 @@
+"""Tables and figures show the numbers that they were given."""
+
+from dataclasses import replace
+
+import numpy as np
+from markdown import cells
+
+from snslib.book import tables, text
+from snslib.book.figures import defenses, fig3b
+from snslib.claims import paper
+from snslib.claims.statistics import Accuracy
+from snslib.study.records import Record
+from snslib.study.settings import PROFILES
+
+
+def record(defense: str, **result: float) -> Record:
+    return Record("accuracy", result, {"n": 10_000}, defense=defense)
+
+
+RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
+
+
+def test_a_table_is_numbered_and_aligned() -> None:
+    lines = tables.markdown_table(["a", "b"], [["x", "1"]], "What it is.", "tbl-x").data.splitlines()
+    assert lines[:2] == ["~~~{table} What it is.", ":name: tbl-x"]
+    assert lines[3:6] == ["| a | b |", "| :-- | --: |", "| x | 1 |"]
+
+
+def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
+    strong = {"pat": [Record("strong-accuracy", 0.0625, {"steps": 100, "restarts": 5, "n": 16})]}
+    ours = {"pat": [record("pat", **RESULT)]}
+    table = tables.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data
+    header, _, *rows = [cells(line) for line in table.splitlines() if line.startswith("|")]
+    assert header[-1] == "PGD-100 × 5"
+    assert len(rows) == 2 * 8
+    pat = next(i for i, row in enumerate(rows) if row[0] == "PAT")
+    assert rows[pat][2:] == ["**90.00**", "**50.00**", "**40.00**", "**12.50**", "**30.00**", "6.25"]
+    printed = ["85.16 (+4.8)", "74.94 (-24.9)", "76.36 (-36.4)", "46.04 (-33.5)", "46.96 (-17.0)"]
+    assert rows[pat + 1][2:7] == printed
+    assert rows[next(i for i, row in enumerate(rows) if row[0] == "NAT")][1:3] == ["ours", "not run"]
+
+
+def test_several_seeds_are_shown_as_mean_and_spread() -> None:
+    ours = {"pat": [record("pat", **RESULT), record("pat", **{name: share - 0.02 for name, share in RESULT.items()})]}
+    shares = (0.1, 0.16)
+    strong = {"pat": [Record("strong-accuracy", share, {"steps": 100, "restarts": 5, "n": 50}) for share in shares]}
+    lines = tables.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data.splitlines()
+    place = next(i for i, line in enumerate(lines) if cells(line)[:1] == ["PAT, 2 seeds"])
+    assert cells(lines[place])[2] == "**89.00 ± 1.41**"  # the standard deviation of 90 and 88 is the root of 2
+    assert cells(lines[place])[-1] == "13.00 ± 4.24"
+    assert cells(lines[place + 1])[2] == "85.16 (+3.8)"
+
+
+def test_the_front_page_says_whether_the_build_is_live_or_recorded() -> None:
+    vanilla = Record("accuracy", {}, {}, data={"name": "digits", "origin": "scikit-learn"})
+    live = text.this_build(PROFILES["digits"], vanilla)
+    assert "<code>digits</code> profile, run live." in live
+    assert "VGG-16 at width 0.125 on digits (scikit-learn) with an eps of 32/255" in live
+    recorded = text.this_build(PROFILES["cifar10-small"], replace(vanilla, published=True))
+    assert "<code>cifar10-small</code> profile, recorded." in recorded
+
+
+def test_the_loss_curves_weight_the_sns_term() -> None:
+    first = {"loss": [3.0, 2.0], "adv": [1.0, 0.5], "sns": [0.4, 0.3]}
+    second = {"loss": [1.0], "adv": [0.2], "sns": [0.16]}
+    history = [{"steps": first}, {"steps": second}]
+    lines = defenses.loss_curves(history, lam=5.0).axes[0].lines
+    np.testing.assert_allclose(lines[0].get_ydata(), [1.0, 0.5, 0.2])
+    np.testing.assert_allclose(lines[1].get_ydata(), [2.0, 1.5, 0.8])
+
+
+def test_neurons_are_sorted_from_the_most_sensitive() -> None:
+    sigmas = {"vanilla": [1.0, 3.0, 2.0], "pat": [0.1, 0.2, 0.3]}
+    records = {name: Record("sensitivity", {"sigma": {"conv1": sigma}}, {}) for name, sigma in sigmas.items()}
+    figure = defenses.sorted_neurons(records, ["conv1"])
+    vanilla, pat = figure.axes[0].lines
+    assert list(vanilla.get_ydata()) == [3.0, 2.0, 1.0]
+    assert list(pat.get_ydata()) == [0.3, 0.2, 0.1]
+
+
+def test_layers_come_in_their_order() -> None:
+    means = {"vanilla": {"conv1": 3.0, "conv2": 1.0}, "pat": {"conv1": 2.0, "conv2": 0.5}}
+    figure = defenses.by_layer(means, "σ", ["conv2"])
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["conv1", "conv2"]
+    assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[3.0, 1.0], [2.0, 0.5]]
+
+
+def test_settings_are_drawn_in_their_order_with_intervals() -> None:
+    result = {column: Accuracy((value,), 1000) for column, value in RESULT.items()}
+    half = result | {"pgd": Accuracy((0.5,), 1000)}
+    figure = fig3b.over_settings({"from": {"conv1": result, "conv8": half}, "λ": {"5": result}})
+    layers, weights = figure.axes
+    assert [label.get_text() for label in layers.get_xticklabels()] == ["conv1", "conv8"]
+    assert [list(line.get_ydata()) for line in layers.lines][3] == [12.5, 50.0]
+    assert len(weights.lines) == 5

@@ -1,0 +1,63 @@
+"""The tables of chapter 7 show what the records have: accuracies by attack, checks, and rows beside their controls."""
+
+from pathlib import Path
+
+import pytest
+from markdown import table_rows
+from recorded import FOLDER, put, put_accuracy
+
+from snslib.book import tables
+from snslib.study.records import Record
+from snslib.study.rows import FAMILIES, ROWS
+from snslib.training import pretrained
+
+
+def test_attacks_stand_side_by_side_as_they_try_harder() -> None:
+    records = [
+        Record("autoattack", {"accuracy": 0.125, "warnings": []}, {"n": 8}),
+        Record("pgd-accuracy", {"clean": 0.875, "pgd": 0.5}, {"n": 8, "attack": {"steps": 10}}),
+        Record("strong-accuracy", 0.25, {"n": 8, "steps": 100, "restarts": 5}),
+    ]
+    header, pat = table_rows(tables.harder_attacks({"pat": records}))
+    assert header == ["model", "clean", "PGD-10", "PGD-100 × 5", "AutoAttack"]
+    assert pat == ["PAT", "87.50%", "50.00%", "25.00%", "12.50%"]
+
+
+def test_each_check_shows_whether_it_passed_and_the_two_numbers_that_decide() -> None:
+    result = {
+        "growing": {"passed": False, "accuracy": [0.5, 0.25, 0.125], "epsilons": [0.1, 0.2, 1.0]},
+        "one_step": {"passed": True, "fgsm": 0.6, "pgd": 0.5},
+        "transfer": {"passed": False, "white_box": 0.5, "transferred": 0.3},
+        "noise": {"passed": True, "noise": 0.8, "pgd": 0.5, "only_noise": 0.01},
+    }
+    _, pat = table_rows(tables.gradient_checks({"pat": Record("sanity-checks", result, {})}))
+    assert pat == ["PAT", "**fail**: 50%, 12%", "pass: 60%, 50%", "**fail**: 50%, 30%", "pass: 80%, 1%"]
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "RESULTS", tmp_path)
+    for place, row in enumerate([row for family in FAMILIES.values() for row in family.rows] + ["off_adv_online"]):
+        put_accuracy(row, {"clean": 50.0 + place, "pgd": 0.0})
+        put(row, "strong-accuracy", 0.0, n=100, steps=100, restarts=5)
+
+
+@pytest.mark.usefixtures("results")
+def test_families_stand_together_from_the_control_to_the_last_remedy() -> None:
+    shown = table_rows(tables.remedied_neurons(FOLDER))[1:]
+    assert [line[0] for line in shown] == [ROWS[row].label for family in FAMILIES.values() for row in family.rows]
+    assert shown[0][1] == "not run"  # the sensitivities are missing
+
+
+@pytest.mark.usefixtures("results")
+def test_remedies_are_set_against_the_control_of_their_family() -> None:
+    gains = {line[0]: line[1].split()[0] for line in table_rows(tables.gain_by_remedies(FOLDER))[1:]}
+    ends = {"relative": "+2.0", "image-relative": "+3.0"}  # two and three places after the control
+    assert len(gains) == 2 * len(FAMILIES)
+    assert all(gain == ends[label.rsplit(", ", 1)[1]] for label, gain in gains.items())
+
+
+@pytest.mark.usefixtures("results")
+def test_the_network_without_the_neurons_is_set_against_the_control_and_the_others_against_it() -> None:
+    gains = [line[1].split()[0] for line in table_rows(tables.gain_without_neurons(FOLDER))[1:]]
+    assert gains == ["+4.0", "-3.0", "–", "-2.0", "-1.0"]  # the random row is missing

@@ -1,0 +1,48 @@
+"""Records are found by row, seeds together; what was taken is remembered, and what is missing named."""
+
+
+import pytest
+from recorded import FOLDER, HALF, put, put_accuracy, put_model
+
+from snslib.claims.records import NotRunError, PublishedRecords
+
+pytestmark = pytest.mark.usefixtures("results")
+
+
+def test_the_seeds_of_a_row_come_together_and_other_rows_stay_out() -> None:
+    for seed in (0, 1):
+        put_accuracy("sns_sen_adv", HALF, seed=seed)
+    put_accuracy("sns_sen_adv_online", HALF)
+    published = PublishedRecords(FOLDER)
+    found = published.find("accuracy", "pat", "sns_sen_adv")
+    assert {row: [entry.seed for entry in entries] for row, entries in found.items()} == {"sns_sen_adv": [0, 1]}
+    assert published.used == found["sns_sen_adv"]
+    share = published.accuracies("sns_sen_adv")["sns_sen_adv"]["pgd"]
+    assert (share.values, share.n) == ((0.5, 0.5), 10_000)
+
+
+def test_what_is_missing_is_named() -> None:
+    put_accuracy("nat", HALF)
+    published = PublishedRecords(FOLDER)
+    with pytest.raises(NotRunError, match=r"^no record of accuracy: eat, pat$"):
+        published.need("accuracy", "eat", "nat", "pat")
+    with pytest.raises(NotRunError, match=r"^no model published: nat$"):
+        published.states("nat")
+
+
+def test_the_configuration_is_asked_for() -> None:
+    put("pat", "sensitivity", 1, under="pgd")
+    assert PublishedRecords(FOLDER).find("sensitivity", "pat", under="fog") == {}
+    assert PublishedRecords(FOLDER).find("sensitivity", "pat", under="pgd")["pat"][0].result == 1
+
+
+def test_the_models_of_a_row_are_those_of_its_seeds() -> None:
+    for row, epochs in (("sns_sen_adv", 1), ("sns_sen_adv-seed1", 2), ("sns_sen_adv_online", 3)):
+        put_model(row, epochs, seconds=1)
+    assert sorted(len(state["history"]) for state in PublishedRecords(FOLDER).states("sns_sen_adv")) == [1, 2]
+
+
+def test_the_strong_attack_is_told_of_the_rows_that_have_it() -> None:
+    assert PublishedRecords(FOLDER).strong("pat", "alp") == ""
+    put("pat", "strong-accuracy", 0.25, n=8, steps=100, restarts=5)
+    assert PublishedRecords(FOLDER).strong("pat", "alp") == "; PGD-100 × 5 leaves PAT 25.00%"

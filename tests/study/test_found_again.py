@@ -1,0 +1,90 @@
+"""Every model and record of results/ is found by today's code: a change that loses hours of computing fails here."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from snslib.data import Dataset, Split
+from snslib.study import networks, records, results
+from snslib.study.reproduce import reproduce
+from snslib.study.rows import ROWS, folder_of
+from snslib.study.settings import PROFILES
+from snslib.training import pretrained
+
+KEYS = Path(__file__).parent / "recorded_keys.json"  # file, measurement and key; a model is the measurement "model"
+RUNS = {  # what was run: profile, seed and the precision it was trained in
+    "cifar10/vgg16-w0.25": [("cifar10-small", 0, "bfloat16"), ("cifar10-small", 1, "float32")],
+    "cifar10/resnet18-w0.25": [("cifar10-resnet18-small", 0, "float32")],
+    "tiny-imagenet/alexnet-w0.25": [("tiny-imagenet-small", 0, "bfloat16")],
+}
+SIZES = {"cifar10": (10, 32, 50_000, 10_000, 4), "tiny-imagenet": (200, 64, 20_000, 4_000, 8)}
+
+
+def in_results() -> Iterator[tuple[str, str, str]]:
+    """File, measurement and key of everything in results/."""
+    for path in sorted(pretrained.RESULTS.glob("*/*/*.json")):
+        for entry in json.loads(path.read_text())["records"]:
+            name = str(path.relative_to(pretrained.RESULTS).with_suffix(""))
+            yield name, entry["what"], records.key(results.configuration(entry["config"]))
+    for path in sorted(pretrained.RESULTS.glob("*/*/*.safetensors")):
+        name = str(path.relative_to(pretrained.RESULTS).with_suffix(""))
+        yield name, "model", records.key(results.configuration(results.state(name)["recipe"]))
+
+
+def test_the_keys_are_those_that_were_written_down() -> None:
+    """Of what came later there is more; nothing is gone, and nothing is found under another key than before."""
+    now = set(in_results())
+    assert {tuple(line) for line in json.loads(KEYS.read_text())} <= now
+    assert len(now) >= 539 + 42
+
+
+def stub(name: str) -> Dataset:
+    """A data set of black images that is as large as the real one; what is published does not depend on its pixels."""
+    classes, side, train, test, padding = SIZES[name]
+    black = [
+        Split(torch.zeros(1, 3, side, side, dtype=torch.uint8).expand(n, -1, -1, -1), torch.arange(n) % classes)
+        for n in (train, test)
+    ]
+    names = tuple(str(label) for label in range(classes))
+    return Dataset(name, names, black[0], black[0].take(0), black[1], padding, True, "black images", False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", RUNS)
+def test_reproduce_asks_for_all_of_it(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it asks for and does not find was never made; what is there and not asked for would be lost."""
+    asked: set[tuple[str, str]] = set()
+
+    def remembered(find: Callable[..., Any], what: Callable[..., str]) -> Callable[..., Any]:
+        def ask(data: str, *question: Any) -> Any:
+            asked.add((what(*question), records.key(results.configuration(question[-1]))))
+            return find(data, *question)
+
+        return ask
+
+    def train(*arguments: Any, **options: Any) -> Any:
+        raise AssertionError(f"trained anew: {arguments}")
+
+    data = stub(folder.partition("/")[0])
+    monkeypatch.setattr(networks, "load_dataset", lambda *arguments, **options: data)
+    monkeypatch.setattr(networks, "hold_out", lambda split, n: (split.take(len(split) - n), split.take(n)))
+    monkeypatch.setattr(networks.zlib, "crc32", lambda buffer: 0)
+    monkeypatch.setattr(networks, "train", train)
+    monkeypatch.setattr(records, "record", lambda *question: {})
+    monkeypatch.setattr(results, "publish_record", lambda *entry: None)
+    monkeypatch.setattr(results, "find_record", remembered(results.find_record, lambda what, inputs: what))
+    monkeypatch.setattr(results, "find_model", remembered(results.find_model, lambda recipe: "model"))
+    there = {path.stem for path in (pretrained.RESULTS / folder).glob("*.json")}
+    for profile, seed, precision in RUNS[folder]:
+        base = replace(PROFILES[profile], seed=seed, precision=precision, device="cpu")
+        assert folder_of(base) == folder
+        rows = [row for row in ROWS if (row if seed == 0 else f"{row}-seed{seed}") in there]
+        reproduce(base, tmp_path, rows, progress=lambda line: None)
+    recorded = {(what, key) for name, what, key in in_results() if name.rpartition("/")[0] == folder}
+    assert not recorded - asked
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,52 @@
+"""Records of speed: read by device, taken apart by section."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from snslib.study import speed_records
+from snslib.study.speed_records import SpeedRecords
+
+CPU = {
+    "attacks": {"seconds": 60, "rows": [{"width": 1.0, "x": 1}, {"width": 1.0, "x": 2}, {"width": 0.5, "x": 3}]},
+    "pages": {"seconds": 30, "rows": [{"page": "intro"}]},
+}
+CUDA = {"attacks": {"seconds": 20, "rows": [{"width": 0.5, "x": 4}]}}
+BOTH = SpeedRecords({"cpu": CPU, "cuda": CUDA})
+
+
+def test_a_section_comes_from_the_devices_on_which_it_was_measured() -> None:
+    assert BOTH.sections("attacks") == {"cpu": CPU["attacks"], "cuda": CUDA["attacks"]}
+    assert BOTH.rows("pages") == {"cpu": [{"page": "intro"}]}
+    assert BOTH.rows("kernels") == {}
+
+
+def test_rows_are_grouped_by_device_and_keys_in_their_order() -> None:
+    groups = [(values, [row["x"] for row in rows]) for values, rows in BOTH.groups("attacks", "width")]
+    assert groups == [(["cpu", 1.0], [1, 2]), (["cpu", 0.5], [3]), (["cuda", 0.5], [4])]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(speed_records, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def test_all_devices_are_read_or_one(folder: Path) -> None:
+    for device, measured in {"cuda": CUDA, "cpu": CPU}.items():
+        (folder / f"speed_{device}.json").write_text(json.dumps(measured))
+    assert speed_records.read() == BOTH
+    assert [*speed_records.read().devices] == ["cpu", "cuda"]
+    assert speed_records.read("cuda") == SpeedRecords({"cuda": CUDA})
+
+
+def test_a_device_without_measurements_is_named(folder: Path) -> None:
+    (folder / "speed_cpu.json").write_text(json.dumps(CPU))
+    with pytest.raises(ValueError, match=r"^record: there are no measurements on cuda; make bench DEVICE=cuda"):
+        speed_records.read("cuda")
+
+
+def test_the_convolutions_that_are_wrong_are_read(folder: Path) -> None:
+    (folder / "convolutions.json").write_text('{"2.9.0": {"wrong": []}}')
+    assert speed_records.convolutions() == {"2.9.0": {"wrong": []}}
