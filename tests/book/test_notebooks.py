@@ -1,6 +1,7 @@
 """Every chapter runs by itself with small parameters, and refuses parameters that it does not have."""
 
 import ast
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import papermill
 import pytest
 
 from snslib.book import chapter
+from snslib.study import settings
 from snslib.study.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -89,14 +91,23 @@ def test_parameters_have_one_default_and_no_cell_changes_them(path: Path) -> Non
     _, parameters, *others = code_cells(path)
     declared: dict[str, Any] = {}
     exec(parameters.source, declared)
-    settings = {field.name for field in fields(Settings)}
-    own = {name: value for name, value in declared.items() if name not in settings and not name.startswith("__")}
+    known = {field.name for field in fields(Settings)}
+    own = {name: value for name, value in declared.items() if name not in known and not name.startswith("__")}
     assert own.items() <= chapter.DEFAULTS.items()
     for cell in others:
         plain = "\n".join(line for line in cell.source.splitlines() if not line.startswith(("%", "!")))
         nodes = list(ast.walk(ast.parse(plain)))
         stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-        assert not stored & (settings | chapter.DEFAULTS.keys()), cell.source
+        assert not stored & (known | chapter.DEFAULTS.keys()), cell.source
+
+
+@pytest.mark.parametrize("path", CHAPTERS[:-1], ids=lambda path: path.stem)
+def test_the_default_that_is_written_beside_a_parameter_is_the_profiles(path: Path) -> None:
+    """papermill's --help-notebook shows it: the parameter itself is None, which leaves the profile's value."""
+    shown = dict(settings.table(settings.PROFILES["digits"]))
+    written = re.findall(r"^(\w+): .*; digits: (.+)$", code_cells(path)[1].source, re.M)
+    assert len(written) > 8
+    assert {name: shown[name] for name, _ in written} == dict(written)
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
