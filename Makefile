@@ -2,8 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# PyTorch's threads spin only briefly while they wait for each other: by default they spin for so long that a run takes
-# several times as long when other programs want the cores too.
+# As snslib sets it, see snslib/__init__.py; here also for what loads PyTorch before it.
 export GOMP_SPINCOUNT ?= 10000
 
 # What somebody has set for IPython, Jupyter and Matplotlib stays out, and nothing is written to a home.
@@ -60,7 +59,7 @@ matrix: setup
 
 lint: setup
 	$(BIN)/ruff check
-	$(BIN)/codespell *.md .github book/*.md book/exercises book/_ext book/*.py notebooks snslib tests benchmarks tools
+	$(BIN)/codespell *.md .github book/*.md book/_ext book/*.py notebooks snslib tests benchmarks tools
 	$(BIN)/mypy
 	$(BIN)/mypy book/execute.py book/_ext/*.py tools/*.py
 	cd book && ../$(BIN)/mypy --config-file ../pyproject.toml build.py sweep.py

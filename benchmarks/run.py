@@ -11,6 +11,9 @@ import json
 import time
 from pathlib import Path
 
+import snslib  # noqa: F401  # before PyTorch, for what it sets
+
+# isort: split
 import attacks
 import growth
 import kernels

@@ -1,6 +1,7 @@
 """How long PyTorch's threads spin while they wait for each other: with the machine to themselves, and not.
 
-The Makefile sets GOMP_SPINCOUNT; this is why. Each run is a process of its own, since OpenMP reads it once.
+snslib sets GOMP_SPINCOUNT; this is why. Each run is a process of its own, since OpenMP reads it once, when PyTorch is
+loaded: here that is before snslib.
 """
 
 import os
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch  # noqa: F401  # before snslib, which would set it
 from setting import model_and_images
 
 import snslib as sns

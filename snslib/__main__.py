@@ -1,9 +1,10 @@
 """``python -m snslib``: train a model, test it, measure its neurons or those of any model.
 
-All but ``profile`` run in one process or in those of torchrun.
+All but ``neurons`` run in one process or in those of torchrun.
 """
 
 import argparse
+import re
 import sys
 import typing
 from collections.abc import Collection, Sequence
@@ -37,13 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         options = vars(_parser(arguments).parse_args(arguments))
-        if options["command"] == "profile":
-            print("\n".join(profile({name: options[name] for name in profile_options.options()})))
+        if options["command"] == "neurons":
+            print("\n".join(neurons({name: options[name] for name in profile_options.options()})))
             return 0
         with parallel.process_group(options["device"]):
             first = parallel.rank() == 0
             run = settings.from_parameters({field.name: options[field.name] for field in fields(Settings)})
             networks = Networks(run, options["out"], _progress if first else _nothing)
+            for name, used in settings.missing(run, networks.data).items():
+                networks.progress(f"{name}: {used}")
             lines = COMMANDS[options["command"]][1](networks, options)
             if first:
                 print("\n".join(lines))
@@ -86,10 +89,13 @@ def reproduce(networks: Networks, options: dict[str, Any]) -> list[str]:
     return [str(pretrained.RESULTS / folder_of(networks.settings))]
 
 
-def profile(options: dict[str, Any]) -> list[str]:
+def neurons(options: dict[str, Any]) -> list[str]:
     """Accuracy in percent, per layer its sensitivity and most sensitive neurons, and where the report is."""
-    out = options["out"] or f"profile-{options['model'].rpartition(':')[2]}"
-    found = any_model.profile(**profile_options.from_parameters(options | {"out": out}), progress=_progress)
+    out = options["out"] or f"neurons-{options['network'].rpartition(':')[2]}"
+    try:
+        found = any_model.profile(**profile_options.from_parameters(options | {"out": out}), progress=_progress)
+    except ValueError as error:
+        raise ValueError(re.sub("^model:", "network:", str(error))) from error  # what the option is called
     width = max(map(len, found.sigma))
     lines = [f"clean    {100 * found.clean:6.2f} %", f"pgd      {100 * found.attacked:6.2f} %"]
     lines.append(f"{'layer':<{width}} neurons     mean  most sensitive")
@@ -106,6 +112,14 @@ COMMANDS = {
     "sensitivity": ("print how sensitive a model's neurons are, and which are the most sensitive", sensitivity),
 }
 
+EXAMPLES = {  # of their arguments
+    "train": "--profile cifar10 --defense sns_sen_adv --lam 5 --out models",
+    "evaluate": "--profile cifar10-small --defense pat --eps 4/255 --n-test 1000",
+    "reproduce": "--profile cifar10-small --rows pat,alp --hours 8",
+    "sensitivity": "--defense vanilla --attack fgsm --split train --fraction 0.2",
+    "neurons": "--network torchvision:resnet50 --weights resnet50.pth --data photos --out report",
+}
+
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(PROGRAM, description=__doc__, allow_abbrev=False)
@@ -113,7 +127,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     profile = _profile(arguments)
     shown = dict(settings.table(profile))
     for name, (about, _) in COMMANDS.items():
-        command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
+        command = _add_command(commands, name, about)
         if name == "reproduce":
             text = f"of {', '.join(ROWS)} (all that the network can have)"
             command.add_argument("--rows", metavar="NAME,...", help=text)
@@ -132,16 +146,21 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
             metavar = {bool: "BOOL", int: "N", float: "NUMBER", str: "NAME"}[next(iter(typing.get_args(kind)), kind)]
             default = "" if getattr(profile, field) is None else f" ({shown[field]})"
             group.add_argument(_option(field), metavar=metavar, help=text + default)
-    _add_profile(commands)
+    _add_neurons(commands)
     return parser
 
 
-def _add_profile(commands: Any) -> None:
-    about = "attack any model, measure every neuron, and write two tables and a page"
-    command = commands.add_parser("profile", help=about, description=about, allow_abbrev=False)
+def _add_neurons(commands: Any) -> None:
+    about = "attack any network, measure every neuron, and write two tables and a page"
+    command = _add_command(commands, "neurons", about)
     for name, (_, text) in profile_options.options().items():
-        text += " (profile-NAME)" * (name == "out")
-        command.add_argument(_option(name), metavar="VALUE", required=name in ("model", "data"), help=text)
+        text += " (neurons-NAME)" * (name == "out")
+        command.add_argument(_option(name), metavar="VALUE", required=name in ("network", "data"), help=text)
+
+
+def _add_command(commands: Any, name: str, about: str) -> argparse.ArgumentParser:
+    example = f"example: {PROGRAM} {name} {EXAMPLES[name]}"
+    return commands.add_parser(name, help=about, description=about, epilog=example, allow_abbrev=False)
 
 
 def _add_choice(command: argparse.ArgumentParser, name: str, known: Collection[str], default: str, text: str) -> None:

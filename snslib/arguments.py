@@ -6,12 +6,22 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Collection, Iterable, Sequence
-from fractions import Fraction
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from numbers import Real
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+MAX = sys.float_info.max
+ROUNDING = 1e-6  # by which an adversarial image may lie outside the eps ball: some roundings of numbers near 1
+
+
+def module(name: str, value: nn.Module) -> None:
+    """``value`` is an nn.Module."""
+    if not isinstance(value, nn.Module):
+        raise ValueError(f"{name}: expected an nn.Module, got {shown(value)}; a function can be the forward of one")
 
 
 def images(name: str, x: Tensor) -> None:
@@ -32,37 +42,131 @@ def images(name: str, x: Tensor) -> None:
         )
 
 
+def adversarial(name: str, x_adv: Tensor, x: Tensor, eps: float | None = None) -> None:
+    """``x_adv`` is what an attack may make of images ``x``: floats of their shape in [0, 1], within ``eps`` if given.
+
+    One reduction; on a GPU this waits for the device once.
+    """
+    if not isinstance(x_adv, Tensor) or not x_adv.is_floating_point() or x_adv.shape != x.shape:
+        raise ValueError(f"{name}: expected x' as floats of the shape of x, {tuple(x.shape)}, got {described(x_adv)}")
+    inside = (x_adv >= 0) & (x_adv <= 1)
+    if eps is not None:
+        inside &= (x_adv - x).abs() <= eps + ROUNDING
+    if not inside.all():
+        low, high, farthest = x_adv.min().item(), x_adv.max().item(), (x_adv - x).abs().max().item()
+        budget = "" if eps is None else f" and at most eps = {eps:.4g} from x"
+        raise ValueError(
+            f"{name}: expected x' in [0, 1]{budget}, got values in [{low:.4g}, {high:.4g}], up to {farthest:.4g} from "
+            "x; an attack ends in a projection on the eps ball and on [0, 1]"
+        )
+
+
 def labels(name: str, y: Tensor, n: int) -> None:
-    """``y`` is an int64 tensor (n,) without negative values."""
+    """``y`` is an int64 tensor (n,); its values are not looked at, see :func:`highest_class`."""
     if not isinstance(y, Tensor) or y.shape != (n,) or y.dtype != torch.int64:
-        came = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
-        raise ValueError(f"{name}: expected an int64 tensor of shape ({n},), one class per image, got {came}")
-    if (y < 0).any():
-        raise ValueError(f"{name}: classes are counted from 0, got {y.min().item()}")
+        raise ValueError(f"{name}: expected an int64 tensor of shape ({n},), one class per image, got {described(y)}")
+
+
+def highest_class(name: str, y: Tensor) -> int:
+    """The highest of classes ``y``, one at least and none negative; on a GPU this waits for the device once."""
+    if len(y) == 0:
+        raise ValueError(f"{name}: expected at least one class, got none")
+    lowest, highest = torch.stack(y.aminmax()).tolist()
+    if lowest < 0:
+        raise ValueError(f"{name}: classes are counted from 0, got {lowest}")
+    return highest
+
+
+def classes(name: str, highest: int, logits: Tensor) -> None:
+    """``logits`` are (N, K) with K > ``highest``, the highest class in use; only their shape is looked at."""
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] <= highest:
+        raise ValueError(
+            f"{name}: class {highest} needs a model with logits (N, K) and K > {highest}, "
+            f"this one outputs {described(logits)}"
+        )
+
+
+def number(
+    name: str,
+    value: float,
+    least: float = 0,
+    most: float = MAX,
+    above: bool = False,
+    whole: bool = False,
+    about: str = "",
+) -> None:
+    """``value`` is a finite number from ``least`` to ``most``, or ``above`` the least; an int if it is to be ``whole``.
+
+    Args:
+        about: what the number is, for the message.
+    """
+    kind = isinstance(value, int if whole else Real) and not isinstance(value, bool)
+    if not kind or not (least < value if above else least <= value) or not value <= most:
+        bounds = f" {'above' if above else 'from'} {least:,} to {most:,}"
+        if most == MAX:
+            bounds = "" if least == -MAX else f" {'>' if above else '>='} {least:,}"
+        expected = f"{'an integer' if whole else 'a finite number'}{bounds}"
+        raise ValueError(f"{name}: expected {expected}{f' ({about})' * bool(about)}, got {shown(value)}")
 
 
 def not_negative(name: str, value: float) -> None:
     """``value`` is a finite number >= 0."""
-    if not math.isfinite(value) or value < 0:
-        raise ValueError(f"{name}: expected a finite number >= 0, got {value!r}")
+    number(name, value)
 
 
 def at_least(name: str, value: int, least: int) -> None:
     """``value`` is an integer >= ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}: expected an integer >= {least}, got {value!r}")
+    number(name, value, least, whole=True)
+
+
+def radius(name: str, value: float) -> None:
+    """``value`` is a length in [0, 1] pixel space."""
+    number(name, value, 0, 1, about="in [0, 1] pixel space, where 8 of 255 levels are 8/255")
+
+
+def share(name: str, value: float) -> None:
+    """``value`` is a share in (0, 1]."""
+    number(name, value, 0, 1, above=True, about="a share")
 
 
 def one_of(name: str, value: str, known: Collection[str]) -> None:
     """``value`` is one of the ``known`` ones."""
-    if value not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {shown(value)}")
+
+
+def indices(name: str, layer: str, index: Tensor | Iterable[int]) -> Tensor:
+    """Channels of a ``layer`` as int64 (K,), which may be empty; a mask, fractions and anything nested are refused."""
+    try:
+        found = index if isinstance(index, Tensor) else torch.as_tensor(list(index))
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name}: expected channels of {layer!r}, whole numbers, got {shown(index)}") from None
+    if found.ndim != 1 or (found.numel() and found.dtype not in (torch.int64, torch.int32, torch.int16)):
+        raise ValueError(
+            f"{name}: expected channels of {layer!r}, whole numbers (K,), got {described(found)}; "
+            "mask.nonzero().flatten() makes them of a mask"
+        )
+    return found.to(torch.int64)
+
+
+def inside(name: str, folder: Path, value: str) -> Path:
+    """The path of what is called ``value`` in a folder, such as "cifar10/vgg16-w1"; a name leads nowhere else.
+
+    Raises:
+        ValueError: a path that is absolute, on any system, or goes up, an empty one, or characters that none can have.
+    """
+    plain = isinstance(value, str) and value.isprintable()
+    if not plain or not (parts := PureWindowsPath(value).parts) or ".." in parts or PureWindowsPath(value).anchor:
+        raise ValueError(f"{name}: expected a name in {folder}, without '..' and not absolute, got {shown(value)}")
+    return folder / value
 
 
 def channels(name: str, layer: str, index: Tensor, count: int) -> None:
-    """``index`` holds channels of a ``layer`` that has ``count``; it may be empty."""
-    if len(index) and not 0 <= int(index.min()) <= int(index.max()) < count:
-        raise ValueError(f"{name}: {layer!r} has channels 0..{count - 1}, got {index.tolist()}")
+    """``index``, int64 (K,), holds channels of a ``layer`` that has ``count``; it may be empty."""
+    if len(index):
+        lowest, highest = torch.stack(index.aminmax()).tolist()
+        if not 0 <= lowest <= highest < count:
+            raise ValueError(f"{name}: {layer!r} has channels 0..{count - 1}, got {index.tolist()}")
 
 
 def layers(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
@@ -71,8 +175,9 @@ def layers(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
     Raises:
         ValueError: a name is no module of ``model``; the message lists what there is.
     """
-    if isinstance(names, str) or not names:
-        raise ValueError(f"layers: expected a non-empty list of layer names, got {names!r}")
+    module("model", model)
+    if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"layers: expected a non-empty list of layer names, got {shown(names)}")
     found = {}
     for name in names:
         try:
@@ -83,31 +188,87 @@ def layers(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
     return found
 
 
+_EXAMPLES = {float: "a number such as 5.0 or 8/255", int: "a whole number", bool: "true or false", str: "a name"}
+
+
+class Within(str):
+    """The text of a setting that is a number, which ends in its range: "images per step; 2 to 1,000".
+
+    The one place where the range stands: ``--help`` shows the text, and :func:`stated` goes by it.
+
+    Args:
+        text: what the setting is.
+        least: the least that it may be.
+        most: the most.
+        above: whether it must be more than the least.
+    """
+
+    about: str
+    least: float
+    most: float
+    above: bool
+
+    def __new__(cls, text: str, least: float, most: float, above: bool = False) -> "Within":
+        made = super().__new__(cls, f"{text}; {'above ' * above}{least:,} to {most:,}")
+        made.about, made.least, made.most, made.above = text, least, most, above
+        return made
+
+
+def stated(values: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
+    """Each value is what its hint states, Annotated[type, text]: of that type, and in the range of a :class:`Within`.
+
+    Args:
+        values: by name; those without a hint are not looked at.
+        hints: of ``typing.get_type_hints(of, include_extras=True)``. The types are bool, int, float and str, and one
+            of these or None; other hints state nothing.
+    """
+    for name, hint in hints.items():
+        if name not in values or typing.get_origin(hint) is not typing.Annotated:
+            continue
+        value, (wanted, text) = values[name], typing.get_args(hint)
+        if value is None and types.NoneType in typing.get_args(wanted):
+            continue
+        kind = _kind(wanted)
+        if isinstance(text, Within):
+            number(name, value, text.least, text.most, text.above, kind is int, text.about)
+        elif wanted in (kind, kind | None) and kind in _EXAMPLES and not isinstance(value, kind):
+            raise ValueError(f"{name}: expected {_EXAMPLES[kind]} ({text}), got {shown(value)}")
+
+
+def _kind(wanted: Any) -> Any:
+    """The type that a hint wants where the value is not None."""
+    options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+    return next(option for option in options if option is not types.NoneType)
+
+
 def parse(name: str, value: Any, wanted: Any) -> Any:
     """``value`` as the type ``wanted``, whether it came as such or as a string; "8/255" is a float.
 
     Raises:
         ValueError: it cannot be read as that type; the message names the parameter.
     """
-    options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
-    kind = next(option for option in options if option is not types.NoneType)
+    kind = _kind(wanted)
     try:
         if kind is str:
             if isinstance(value, str):
                 return value
         elif kind is float:
-            if isinstance(value, str):
-                return float(Fraction(value.replace(" ", "")))
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                return float(value)
+            plain = _quotient(value) if isinstance(value, str) else value
+            if isinstance(plain, (int, float)) and not isinstance(plain, bool) and math.isfinite(plain):
+                return float(plain)
         else:
             plain = ast.literal_eval(value.strip().capitalize()) if isinstance(value, str) else value
             if isinstance(plain, kind) and (kind is bool or not isinstance(plain, bool)):
                 return plain
-    except (ValueError, SyntaxError, ZeroDivisionError):
+    except (ValueError, SyntaxError, ZeroDivisionError, OverflowError, RecursionError, MemoryError):
         pass
-    example = {float: "a number such as 5.0 or 8/255", int: "a whole number", bool: "true or false"}.get(kind, "a name")
-    raise ValueError(f"{name}: expected {example}, got {value!r}")
+    raise ValueError(f"{name}: expected {_EXAMPLES.get(kind, 'a name')}, got {shown(value)}")
+
+
+def _quotient(text: str) -> float:
+    """The number that a text such as "0.5" or "8/255" is; of floats, since an exact 1e999999999 would take for ever."""
+    numerator, slash, denominator = text.replace(" ", "").partition("/")
+    return float(numerator) / float(denominator) if slash else float(numerator)
 
 
 def is_plain(name: str, value: Any) -> bool:
@@ -132,3 +293,21 @@ def few(names: Iterable[str], most: int = 5) -> str:
     """For a message: the first of the names."""
     listed = list(names)
     return ", ".join(listed[:most]) + (", …" if len(listed) > most else "")
+
+
+def shown(value: object) -> str:
+    """For a message: a value in one line that is not long, and of a tensor its type and shape."""
+    if isinstance(value, Tensor):
+        return described(value)
+    try:
+        line = " ".join(repr(value).split())
+    except ValueError:  # an int of more digits than Python prints
+        return "a number too long to print"
+    return line if len(line) <= 120 else f"{line[:119]}…"
+
+
+def described(value: object) -> str:
+    """For a message: type and shape of a tensor, the type of anything else."""
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"

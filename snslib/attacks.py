@@ -3,7 +3,9 @@
 Each returns adversarial images, detached, in [0, 1] and within eps of x, and leaves the model as it was: every
 module's train or eval mode, every parameter's ``requires_grad`` and ``grad``, and the global random state. The model
 runs in eval mode, so that an image's result does not depend on the rest of its batch. The loss is summed, not
-averaged: a step does not depend on the size of the batch, and gradients do not underflow.
+averaged: a step does not depend on the size of the batch, and gradients do not underflow. Where a gradient is not
+finite there is no direction to go, and x' would be x as if nothing could be found: that is a ValueError, which names
+the layer where it begins.
 
 ``precision`` is that of the network's passes: "float32" for what is reported; "bfloat16" is several times as fast where
 the processor has matrix units for it, and good enough to train with. Images and steps are float32 in both. A model
@@ -18,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from snslib import arguments, kernels
+from snslib.hooks import NotFinite
 from snslib.inference import PRECISIONS, autocast, fast_memory_format, frozen
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, x, y) to x'
@@ -30,10 +33,22 @@ ATTACKS = {  # name: as the paper writes it, in the order of Table 1
 
 
 def least_likely_class(model: nn.Module, x: Tensor) -> Tensor:
-    """The class to which the model gives the lowest logit, int64 (N,): the target of Step-LL (Kurakin et al. 2017)."""
+    """The class to which the model gives the lowest logit, int64 (N,): the target of Step-LL (Kurakin et al. 2017).
+
+    Args:
+        model: maps (N, C, H, W) in [0, 1] to logits (N, K).
+        x: float (N, C, H, W) in [0, 1].
+
+    Raises:
+        ValueError: x outside [0, 1] or with NaN, no logits (N, K), logits that are NaN.
+    """
     arguments.images("x", x)
     with frozen(model), torch.no_grad():
-        return model(fast_memory_format(model, x)).argmin(1)
+        logits = model(fast_memory_format(model, x))
+    arguments.classes("model", 0, logits)
+    if logits.isnan().any():
+        raise NotFinite("model: its logits are", model, x)
+    return logits.argmin(1)
 
 
 def fgsm(
@@ -50,7 +65,7 @@ def fgsm(
         model: maps (N, C, H, W) in [0, 1] to logits (N, K).
         x: float (N, C, H, W) in [0, 1].
         y: int64 (N,), the true classes, or the classes to reach when ``targeted``.
-        eps: radius in [0, 1] pixel space, >= 0.
+        eps: radius in [0, 1] pixel space.
         targeted: step toward y instead of away from it.
         precision: "float32" or "bfloat16", see above.
 
@@ -58,11 +73,12 @@ def fgsm(
         Adversarial images, same shape and type as x.
 
     Raises:
-        ValueError: x outside [0, 1] or with NaN, labels that do not fit, eps < 0, an unknown precision.
+        ValueError: x outside [0, 1] or with NaN, labels that do not fit x or the logits, eps outside [0, 1], an unknown
+            precision, a gradient that is not finite.
     """
     loss = _Loss(x, y, targeted)
-    arguments.not_negative("eps", eps)
-    with _attack_mode(model, x, precision) as x:
+    arguments.radius("eps", eps)
+    with _attack_mode(model, x, precision, loss) as x:
         return kernels.sign_step(x, loss.gradient(model, x), x, eps, eps).contiguous()
 
 
@@ -89,7 +105,7 @@ def mi_fgsm(
 
     Args:
         model, x, y, eps, targeted, precision: as in :func:`fgsm`.
-        step_size: the paper's alpha = eps / 10.
+        step_size: the paper's alpha = eps / 10, in [0, 1].
         steps: the paper's k = 10, >= 1.
         decay: the paper's mu = 1.0, >= 0.
 
@@ -97,12 +113,12 @@ def mi_fgsm(
         Adversarial images, same shape and type as x.
 
     Raises:
-        ValueError: as in :func:`fgsm`, and for step_size < 0, steps < 1, decay < 0.
+        ValueError: as in :func:`fgsm`, and for step_size outside [0, 1], steps < 1, decay < 0.
     """
     loss = _Loss(x, y, targeted)
     _check_iterative(eps, step_size, steps)
     arguments.not_negative("decay", decay)
-    with _attack_mode(model, x, precision) as x:
+    with _attack_mode(model, x, precision, loss) as x:
         x_adv, direction = x, torch.zeros_like(x)
         for _ in range(steps):
             gradient = loss.gradient(model, x_adv)
@@ -129,7 +145,7 @@ def pgd(
 
     Args:
         model, x, y, eps, targeted, precision: as in :func:`fgsm`.
-        step_size: the paper's alpha = eps / 10.
+        step_size: the paper's alpha = eps / 10, in [0, 1].
         steps: the paper's k = 10, >= 1.
         random_start: start anywhere in the eps ball, uniformly.
         restarts: how many starts; per image the best is kept: one that succeeds before one that does not, then the
@@ -141,7 +157,8 @@ def pgd(
         Adversarial images, same shape and type as x.
 
     Raises:
-        ValueError: as in :func:`fgsm`, and for step_size < 0, steps < 1, restarts < 1 or without random_start.
+        ValueError: as in :func:`fgsm`, and for step_size outside [0, 1], steps < 1, restarts < 1 or without
+            random_start.
     """
     loss = _Loss(x, y, targeted)
     _check_iterative(eps, step_size, steps)
@@ -164,7 +181,7 @@ def pgd(
         uniform = torch.rand(x.shape, generator=generator, dtype=torch.float64) * 2 - 1
         return (x + eps * uniform.to(x)).clamp_(0, 1)
 
-    with _attack_mode(model, x, precision) as x:
+    with _attack_mode(model, x, precision, loss) as x:
         best = climb(start())
         if restarts > 1:
             best_rank = loss.rank(model, best)
@@ -181,7 +198,15 @@ def paper_attacks(eps: float, step_size: float, steps: int, precision: str = "fl
 
     Step-LL and MI-FGSM are the targeted ones. The paper does not name MI-FGSM's target; as for Step-LL it is the
     class that is least likely for the clean image. PGD and FGSM are untargeted.
+
+    Args:
+        eps, step_size, steps, precision: as in :func:`mi_fgsm`.
+
+    Raises:
+        ValueError: one of them is out of range.
     """
+    _check_iterative(eps, step_size, steps)
+    arguments.one_of("precision", precision, PRECISIONS)
     return {
         "step_ll": lambda model, x, y: step_ll(model, x, eps, precision),
         "mi_fgsm": lambda model, x, y: mi_fgsm(
@@ -193,36 +218,44 @@ def paper_attacks(eps: float, step_size: float, steps: int, precision: str = "fl
 
 
 @contextmanager
-def _attack_mode(model: nn.Module, x: Tensor, precision: str) -> Iterator[Tensor]:
-    """The model frozen and computing in a precision, and x detached, in the memory format that suits the model."""
+def _attack_mode(model: nn.Module, x: Tensor, precision: str, loss: "_Loss") -> Iterator[Tensor]:
+    """The model frozen and computing in a precision, and x detached, in the memory format that suits the model.
+
+    NotFinite at the end where a gradient of the loss was.
+    """
     arguments.one_of("precision", precision, PRECISIONS)
     with autocast(x.device, precision), frozen(model):
         yield fast_memory_format(model, x.detach())
+    if not loss.gradients.isfinite():
+        raise NotFinite("model: the gradient of its loss is", model, x)
 
 
 class _Loss:
-    """Summed cross-entropy to y, which every attack climbs; negated when y is a target to reach."""
+    """Summed cross-entropy to y, which every attack climbs; negated when y is a target to reach.
+
+    ``gradients`` is the sum of all gradients so far: NaN and infinity stay in it, so that one look at the end will do,
+    for which alone a GPU has to be waited for.
+    """
 
     def __init__(self, x: Tensor, y: Tensor, targeted: bool) -> None:
         arguments.images("x", x)
         arguments.labels("y", y, len(x))
+        self.highest, self.sign = arguments.highest_class("y", y), -1.0 if targeted else 1.0
         with torch.inference_mode(False):
             self.y = y.clone()  # labels made in inference mode cannot take part in a backward pass
-        self.highest, self.sign = int(y.max()), -1.0 if targeted else 1.0
+            self.gradients = torch.zeros((), dtype=torch.float64, device=x.device)
 
     def logits(self, model: nn.Module, x: Tensor) -> Tensor:
         logits = model(x)
-        if logits.ndim != 2 or logits.shape[1] <= self.highest:
-            raise ValueError(
-                f"y: class {self.highest} needs a model with logits (N, K) and K > {self.highest}, "
-                f"this one outputs {tuple(logits.shape)}"
-            )
+        arguments.classes("y", self.highest, logits)
         return logits
 
     def gradient(self, model: nn.Module, x: Tensor) -> Tensor:
         x = x.detach().clone().requires_grad_(True)
         loss = self.sign * F.cross_entropy(self.logits(model, x), self.y, reduction="sum")
-        return torch.autograd.grad(loss, x)[0]
+        gradient = torch.autograd.grad(loss, x)[0]
+        self.gradients += gradient.sum(dtype=torch.promote_types(gradient.dtype, torch.float32))
+        return gradient
 
     @torch.no_grad()
     def rank(self, model: nn.Module, x_adv: Tensor) -> Tensor:
@@ -235,6 +268,6 @@ class _Loss:
 
 
 def _check_iterative(eps: float, step_size: float, steps: int) -> None:
-    arguments.not_negative("eps", eps)
-    arguments.not_negative("step_size", step_size)
+    arguments.radius("eps", eps)
+    arguments.radius("step_size", step_size)
     arguments.at_least("steps", steps, 1)

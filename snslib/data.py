@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from snslib import arguments
+
 
 @dataclass(frozen=True)
 class Split:
@@ -49,6 +51,9 @@ class Split:
 @dataclass(frozen=True)
 class Dataset:
     """A data set in three splits, with the augmentation that suits it and where it came from.
+
+    `name` says whose numbers these are: records are kept and found by it. Only a published set has a plain one, such as
+    "cifar10"; a folder of images is "folder:NAME", whatever it is called.
 
     `crop_padding` (pixels) and `flip` are arguments for `augment`; another choice is `dataclasses.replace(data,
     flip=False)`. `origin` says in words where the images came from. `official` is True for a copy checked against the
@@ -161,8 +166,9 @@ def fixed_order(n: int) -> Tensor:
 def hold_out(split: Split, count: int) -> tuple[Split, Split]:
     """The split without, and with only, `count` fixed images: each class in proportion, rounded by largest remainder.
 
-    Both keep the order of the split.
+    Both keep the order of the split. ValueError for a count outside of 0 to the size of the split.
     """
+    arguments.number("count", count, 0, len(split), whole=True, about="of the split")
     if count == 0:
         return split, split.take(0)
     share = torch.bincount(split.labels) * count

@@ -1,13 +1,15 @@
-"""Writing files whole or not at all, and the provenance of a number."""
+"""Files that are written whole or not at all, whose damage is noticed; and the provenance of a number."""
 
 import datetime
+import hashlib
 import json
 import os
 import platform
 import subprocess
+from collections.abc import Container
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -43,33 +45,87 @@ def _commit() -> str | None:
 
 
 def write_json(path: Path, entry: dict[str, Any]) -> None:
-    """Write ``entry`` as JSON; written beside and moved, never half there."""
+    """Write ``entry`` as JSON; written beside and moved, never half there. ValueError for NaN and infinity."""
+    text = json.dumps(entry, indent=1, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(entry, indent=1))
+    beside.write_text(text)
     os.replace(beside, path)
 
 
+def read_json(path: Path) -> Any:
+    """What a file holds as JSON; ValueError where it is none, or has NaN or infinity, which JSON does not know."""
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
+
+
 def save_tensors(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Write tensors and a JSON-able state as one safetensors file; written beside and moved, never half there."""
+    """Write tensors, a JSON-able state and checksums of both as one safetensors file.
+
+    It is written beside and moved, never half there.
+    """
+    text = json.dumps(state)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.touch()
     permissions = beside.stat().st_mode  # as the user's umask wants them; safetensors would let nobody else read it
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, beside, {"state": json.dumps(state)})
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    checked = f"{_sha256(text)} {checksum(tensors)} {text}"  # one entry, since safetensors orders several at random
+    save_file(tensors, beside, {"checked": checked})
     beside.chmod(permissions)
     os.replace(beside, path)
 
 
-def load_tensors(path: Path, only_state: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what :func:`save_tensors` wrote; with ``only_state`` no tensors, which is quick.
+def load_tensors(
+    path: Path, only_state: bool = False, known: Container[str] | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`save_tensors` wrote, and compare it with its checksums.
+
+    Args:
+        path: the file.
+        only_state: read no tensors, which is quick.
+        known: SHA-256 of the states of files from before they held it, when there was but that of the tensors, in the
+            state; None takes such a state as it is.
 
     Raises:
         ValueError: the file is damaged.
     """
     try:
         with safe_open(path, "pt") as file:
-            wanted = () if only_state else file.keys()
-            return {key: file.get_tensor(key) for key in wanted}, json.loads(file.metadata()["state"])
-    except (SafetensorError, TypeError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it, and it is made anew") from error
+            about = file.metadata()
+            names = () if only_state else file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+        if "checked" in about:
+            of_state, of_tensors, text = about["checked"].split(" ", 2)
+            intact = _sha256(text) == of_state
+        else:
+            text = about["state"]
+            of_tensors = json.loads(text)["sha256"]
+            intact = known is None or _sha256(text) in known
+        if not intact:
+            raise ValueError("its state has another checksum")
+        state = json.loads(text)
+        if not only_state and not checksum(tensors) == of_tensors == state.get("sha256", of_tensors):
+            raise ValueError("its tensors have another checksum")
+    except (SafetensorError, TypeError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); delete it, and it is made anew (git checkout brings back one of results/)"
+        ) from error
+    return tensors, state
+
+
+def checksum(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of the names and values of tensors, whatever their order."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        values = tensors[name].detach().cpu().contiguous().flatten()
+        digest.update(name.encode())
+        digest.update(values.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

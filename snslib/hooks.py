@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from snslib import arguments
+from snslib.inference import frozen
 
 
 def channels_of(layer: str, output: object) -> Tensor:
@@ -35,6 +36,42 @@ def on_output(model: nn.Module, actions: Mapping[str, Callable[[Tensor], Tensor 
 
             stack.callback(module.register_forward_hook(hook).remove)
         yield
+
+
+class NotFinite(ValueError, FloatingPointError):
+    """A network computes NaN or infinity, as one does whose training diverged.
+
+    The message says where that begins, which is looked for here, layer by layer in a forward pass in eval mode.
+
+    Args:
+        what: what is not finite, and of which argument.
+        model: the network.
+        x: what it was given.
+    """
+
+    def __init__(self, what: str, model: nn.Module, x: Tensor) -> None:
+        super().__init__(f"{what} not finite; {_first_not_finite(model, x)}")
+
+
+def _first_not_finite(model: nn.Module, x: Tensor) -> str:
+    found: list[str] = []
+
+    def look(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            if not found and isinstance(output, Tensor) and not output.isfinite().all():
+                found.append(name)
+
+        return hook
+
+    with ExitStack() as stack:
+        for name, layer in model.named_modules():
+            stack.callback(layer.register_forward_hook(look(name)).remove)
+        with frozen(model), torch.no_grad():
+            model(x)
+    if not found:
+        return "the outputs of all layers are finite; a function in the model has no finite derivative there"
+    layer = repr(found[0]) if found[0] else "the model"
+    return f"the output of {layer} is the first that is not finite; check its weights"
 
 
 @contextmanager
@@ -71,13 +108,17 @@ def suppress(model: nn.Module, neurons: Mapping[str, Tensor | Sequence[int]], be
 
     Args:
         model: any module.
-        neurons: layer to the channels to suppress, int (K,).
-        beta: the factor, usually in [0, 1].
+        neurons: layer to the channels to suppress, whole numbers (K,) and no mask; K may be 0.
+        beta: the factor, usually in [0, 1]; any finite number.
 
     Raises:
-        ValueError: an unknown layer, or a channel that the layer does not have (the latter at the forward pass).
+        ValueError: no layers or an unknown one, a factor that is not finite, indices that are no whole numbers, or a
+            channel that the layer does not have (the last at the forward pass).
     """
-    indices = {name: torch.as_tensor(index, dtype=torch.int64) for name, index in neurons.items()}
+    arguments.number("beta", beta, -arguments.MAX)
+    if not isinstance(neurons, Mapping):
+        raise ValueError(f"neurons: expected a dictionary of layers to channels, got {arguments.shown(neurons)}")
+    indices = {name: arguments.indices("neurons", name, index) for name, index in neurons.items()}
 
     def scale(name: str) -> Callable[[Tensor], Tensor]:
         def action(output: Tensor) -> Tensor:

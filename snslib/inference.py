@@ -8,6 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from snslib import arguments
+
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -15,8 +17,9 @@ PRECISIONS = ("float32", "bfloat16")
 def frozen(model: nn.Module) -> Iterator[None]:
     """The model in eval mode and without parameter gradients; afterwards exactly as it was, also after an error.
 
-    While it lasts, BatchNorm is part of the convolution before it: see :func:`folded`.
+    While it lasts, BatchNorm is part of the convolution before it: see :func:`folded`. ValueError for no nn.Module.
     """
+    arguments.module("model", model)
     modes = {module: module.training for module in model.modules()}
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     cuda = sorted({p.device.index for p in model.parameters() if p.is_cuda})
@@ -142,16 +145,21 @@ def has_bfloat16(device: str) -> bool:
     return device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def images_at_once(device: torch.device) -> int:
-    """How many images per forward pass suit a device: a CPU's cache holds the activations of a hundred or so.
+def images_at_once(device: torch.device, batch_size: int | None = None) -> int:
+    """How many images per forward pass: ``batch_size``, or for None what suits a device.
 
-    Results do not depend on it; ``benchmarks/growth.py`` measures what it does to speed.
+    A CPU's cache holds the activations of a hundred or so. Results do not depend on it; ``benchmarks/growth.py``
+    measures what it does to speed. ValueError for a batch_size below 1.
     """
+    if batch_size is not None:
+        arguments.at_least("batch_size", batch_size, 1)
+        return batch_size
     return 128 if device.type == "cpu" else 1024
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device of the model's first parameter; the CPU for a model without any."""
+    """The device of the model's first parameter; the CPU for a model without any. ValueError for no nn.Module."""
+    arguments.module("model", model)
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 

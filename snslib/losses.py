@@ -9,6 +9,7 @@ from torch import Tensor
 from snslib import arguments, kernels
 
 REDUCTIONS = ("mean", "space_mean", "sum", "relative", "image_relative")
+NO_CLASS = torch.iinfo(torch.int64).min  # for PyTorch to ignore in place of its -100, which is no class to leave out
 
 
 def sns_loss(
@@ -35,10 +36,13 @@ def sns_loss(
         A scalar >= 0.
 
     Raises:
-        ValueError: no layers, a layer that was not recorded, no neurons of a layer or some that it does not have,
-            shapes that differ, an unknown reduction.
+        ValueError: no layers, a layer that was not recorded, no neurons of a layer, some that it does not have or a
+            mask, shapes that differ, an unknown reduction.
     """
     arguments.one_of("reduction", reduction, REDUCTIONS)
+    for name, value in (("clean", clean), ("adversarial", adversarial), ("omega", omega)):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{name}: expected a dictionary by layer, got {arguments.shown(value)}")
     if not omega:
         raise ValueError("omega: expected the sensitive neurons of at least one layer, got none")
     terms = []
@@ -48,6 +52,7 @@ def sns_loss(
         a, b = clean[layer], adversarial[layer]
         if a.shape != b.shape:
             raise ValueError(f"adversarial: {layer!r} has shape {tuple(b.shape)}, the clean one {tuple(a.shape)}")
+        neurons = arguments.indices("omega", layer, neurons)
         if len(neurons) == 0:
             raise ValueError(f"omega: expected at least one neuron of {layer!r}, got none")
         arguments.channels("omega", layer, neurons, a.shape[1])
@@ -78,7 +83,12 @@ def deviation(a: Tensor, b: Tensor, neurons: Tensor, by_position: bool = False) 
 
     Returns:
         (K,), float32, or float64 for float64.
+
+    Raises:
+        ValueError: shapes that differ, or indices that are no whole numbers.
     """
+    _alike("a", a, "b", b)
+    neurons = arguments.indices("neurons", "a", neurons)
     both = torch.cat([side[:, neurons].reshape(len(side), len(neurons), -1) for side in (a, b)])
     both = both.to(torch.promote_types(both.dtype, torch.float32))
     return (both - both.mean(0 if by_position else (0, 2), keepdim=True)).abs().sum((0, 2))
@@ -89,9 +99,17 @@ def adversarial_loss(logits: Tensor, logits_adv: Tensor, y: Tensor) -> Tensor:
 
     Args:
         logits, logits_adv: (N, K).
-        y: int64 (N,).
+        y: int64 (N,), each in 0..K-1. On a GPU, which is not waited for, another class is PyTorch's device-side error.
+
+    Raises:
+        ValueError: shapes that do not match, or on a CPU a class out of range.
     """
-    return (F.cross_entropy(logits, y) + F.cross_entropy(logits_adv, y)) / 2
+    _alike("logits", logits, "logits_adv", logits_adv, ndim=2)
+    arguments.labels("y", y, len(logits))
+    if not y.is_cuda:
+        arguments.classes("y", arguments.highest_class("y", y), logits)
+    losses = [F.cross_entropy(one, y, ignore_index=NO_CLASS) for one in (logits, logits_adv)]
+    return (losses[0] + losses[1]) / 2
 
 
 def logit_pairing(logits: Tensor, logits_adv: Tensor) -> Tensor:
@@ -102,5 +120,19 @@ def logit_pairing(logits: Tensor, logits_adv: Tensor) -> Tensor:
 
     Args:
         logits, logits_adv: (N, K).
+
+    Raises:
+        ValueError: shapes that do not match.
     """
+    _alike("logits", logits, "logits_adv", logits_adv, ndim=2)
     return F.mse_loss(logits_adv, logits)
+
+
+def _alike(name: str, a: Tensor, other: str, b: Tensor, ndim: int | None = None) -> None:
+    """Two tensors of one shape, with ``ndim`` axes where it is given."""
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)) or a.shape != b.shape or ndim not in (None, a.ndim):
+        axes = "" if ndim is None else " (N, K)"
+        raise ValueError(
+            f"{name}, {other}: expected two tensors of one shape{axes}, got {arguments.described(a)} and "
+            f"{arguments.described(b)}"
+        )

@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from operator import index
 
 from torch import Tensor
 
-NeuronSet = Tensor | Iterable[int]
+from snslib import arguments
+
+NeuronSet = Tensor | Iterable[int]  # whole numbers >= 0: a tensor (K,), or anything else that gives them one by one
 
 
 def jaccard(a: NeuronSet, b: NeuronSet) -> float:
     """Size of the intersection over size of the union of two sets of neurons (Eq. 6), in [0, 1].
 
     Raises:
-        ValueError: both sets are empty.
+        ValueError: both sets are empty, or one is no set of neurons: a mask, a name, a tensor of several axes.
     """
     return total_jaccard([a, b])
 
@@ -21,10 +24,10 @@ def average_jaccard(sets: Sequence[NeuronSet]) -> float:
     """Average pair Jaccard index (Eq. 7): the mean of Eq. 6 over all pairs of the sets.
 
     Raises:
-        ValueError: fewer than two sets, or a pair of empty ones.
+        ValueError: fewer than two sets, a pair of empty ones, or what is no set of neurons.
     """
     members = at_least_two(sets)
-    pairs = [jaccard(members[i], members[j]) for i in range(len(members)) for j in range(i)]
+    pairs = [_index((members[i], members[j])) for i in range(len(members)) for j in range(i)]
     return sum(pairs) / len(pairs)
 
 
@@ -32,13 +35,9 @@ def total_jaccard(sets: Sequence[NeuronSet]) -> float:
     """Total Jaccard index (Eq. 8): neurons in all of the sets over neurons in any of them.
 
     Raises:
-        ValueError: fewer than two sets, or nothing in any of them.
+        ValueError: fewer than two sets, nothing in any of them, or what is no set of neurons.
     """
-    members = at_least_two(sets)
-    union = set.union(*members)
-    if not union:
-        raise ValueError("sets: the Jaccard index of empty sets is undefined")
-    return len(set.intersection(*members)) / len(union)
+    return _index(at_least_two(sets))
 
 
 def chance_jaccard(k: int, channels: int) -> float:
@@ -47,10 +46,10 @@ def chance_jaccard(k: int, channels: int) -> float:
     With X the size of the overlap, hypergeometric, it is E[X / (2k - X)].
 
     Raises:
-        ValueError: k outside 1..channels.
+        ValueError: channels < 1, or k outside 1..channels.
     """
-    if not 1 <= k <= channels:
-        raise ValueError(f"k: expected 1..{channels} of {channels} neurons, got {k}")
+    arguments.at_least("channels", channels, 1)
+    arguments.number("k", k, 1, channels, whole=True, about="of the channels")
     ways = math.comb(channels, k)
     return sum(
         math.comb(k, overlap) * math.comb(channels - k, k - overlap) / ways * overlap / (2 * k - overlap)
@@ -59,6 +58,34 @@ def chance_jaccard(k: int, channels: int) -> float:
 
 
 def at_least_two(sets: Sequence[NeuronSet]) -> list[set[int]]:
+    """The sets as sets of ints; ValueError where there are fewer than two, or one is no set of neurons."""
+    if not isinstance(sets, Sequence) or isinstance(sets, str):
+        raise ValueError(f"sets: expected a list of sets of neurons, got {arguments.shown(sets)}")
     if len(sets) < 2:
         raise ValueError(f"sets: expected at least two sets of neurons, got {len(sets)}")
-    return [set(s.tolist() if isinstance(s, Tensor) else s) for s in sets]
+    return [_members(one) for one in sets]
+
+
+def _members(neurons: NeuronSet) -> set[int]:
+    try:
+        if isinstance(neurons, (str, bytes)):
+            raise TypeError
+        listed = neurons.tolist() if isinstance(neurons, Tensor) else list(neurons)
+        if any(isinstance(neuron, bool) for neuron in listed):
+            raise TypeError
+        members = set(map(index, listed))
+    except TypeError:
+        raise ValueError(
+            f"sets: expected sets of neurons as whole numbers, got {arguments.shown(neurons)}; "
+            "mask.nonzero().flatten() makes them of a mask"
+        ) from None
+    if members and min(members) < 0:
+        raise ValueError(f"sets: neurons are counted from 0, got {min(members)}")
+    return members
+
+
+def _index(sets: Sequence[set[int]]) -> float:
+    union = set.union(*sets)
+    if not union:
+        raise ValueError("sets: the Jaccard index of empty sets is undefined")
+    return len(set.intersection(*sets)) / len(union)

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from snslib import arguments, kernels
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
-from snslib.hooks import on_output, record
+from snslib.hooks import NotFinite, on_output, record
 from snslib.inference import device_of, fast_memory_format, frozen, images_at_once
 
 CHOICES = ("sensitive", "least", "random")  # of choose_neurons
 
 
 def dual_pairs(
-    model: nn.Module, split: Split, attack: Attack, batch_size: int | None = None
+    model: nn.Module, split: Split, attack: Attack, batch_size: int | None = None, eps: float | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The dual pair set of section 2.1, made batch by batch as it is asked for.
 
@@ -25,15 +25,28 @@ def dual_pairs(
         model: the model that is attacked, white-box.
         split: the images, in whose order the pairs come.
         attack: maps (model, x, y) to x', for example one of ``attacks.paper_attacks``.
-        batch_size: pairs at a time, None for what suits the device.
+        batch_size: pairs at a time, >= 1, None for what suits the device.
+        eps: the radius that x' has to keep, in [0, 1] pixel space; None where the attack has none.
 
     Yields:
         (x, x'), float (B, 3, H, W) in [0, 1], on the model's device.
+
+    Raises:
+        ValueError: what is no model, split or attack; a radius outside [0, 1]; x' of another shape, outside [0, 1],
+            not finite, or beyond eps.
     """
     device = device_of(model)
-    for _, images, y in batches(split.to(device), batch_size or images_at_once(device)):
+    if not isinstance(split, Split):
+        raise ValueError(f"split: expected a Split, such as the test of a data set, got {arguments.described(split)}")
+    if not callable(attack):
+        raise ValueError(f"attack: expected a function of (model, x, y), got {arguments.shown(attack)}")
+    if eps is not None:
+        arguments.radius("eps", eps)
+    for _, images, y in batches(split.to(device), images_at_once(device, batch_size)):
         x = to_float(images)
-        yield x, attack(model, x, y)
+        x_adv = attack(model, x, y)
+        arguments.adversarial("attack", x_adv, x, eps)
+        yield x, x_adv
 
 
 def joined(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
@@ -43,9 +56,14 @@ def joined(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
         pairs: batches (x, x') of float images (B, C, H, W) in [0, 1], of any sizes B.
 
     Raises:
-        ValueError: shapes that differ, images outside [0, 1].
+        ValueError: what is no iterable of pairs, shapes that differ, images outside [0, 1].
     """
-    for x, x_adv in pairs:
+    for pair in pairs:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise ValueError(
+                f"pairs: expected batches (x, x'), got {arguments.shown(pair)}; put a single one in a list, [(x, x')]"
+            )
+        x, x_adv = pair
         arguments.images("pairs (x)", x)
         arguments.images("pairs (x')", x_adv)
         if x.shape != x_adv.shape:
@@ -186,7 +204,8 @@ def mean_over_images(
             total[name] = total.get(name, 0) + value.double()
         n += count
     means = {name: (value / n).to("cpu", dtype) for name, value in total.items()}
-    _check_finite(means)
+    for name, value in means.items():
+        _check_finite(name, value)
     return {name: means[name] for name in names if name in means}
 
 
@@ -199,13 +218,24 @@ def relative_sensitivity(sigma: Sequence[float] | Tensor, activation: Sequence[f
 
     Returns:
         1 where as much is moved as there is; NaN where all neurons are inactive.
+
+    Raises:
+        ValueError: other shapes, or values that are negative or not finite.
     """
+    _check_values({"sigma": sigma, "activation": activation})
+    if len(sigma) != len(activation):
+        raise ValueError(f"activation: expected one of each of {len(sigma)} neurons, got {len(activation)}")
     moved, output = (torch.as_tensor(values, dtype=torch.float64).sum().item() for values in (sigma, activation))
     return moved / output if output > 0 else math.nan
 
 
 def top_count(neurons: int, fraction: float) -> int:
-    """How many neurons a share of them is: floor(fraction * neurons), at least 1; exact, so that 0.29 of 100 are 29."""
+    """How many neurons a share of them is: floor(fraction * neurons), at least 1; exact, so that 0.29 of 100 are 29.
+
+    ValueError for no neurons, or a fraction outside (0, 1].
+    """
+    arguments.at_least("neurons", neurons, 1)
+    arguments.share("fraction", fraction)
     return max(1, math.floor(Fraction(str(fraction)) * neurons))
 
 
@@ -215,7 +245,11 @@ def top_mean(sigma: Sequence[float] | Tensor, fraction: float) -> float:
     Args:
         sigma: sensitivities (C,).
         fraction: in (0, 1].
+
+    Raises:
+        ValueError: no sensitivities, some that are not finite or negative, a fraction out of range.
     """
+    _check_values({"sigma": sigma})
     values = torch.as_tensor(sigma, dtype=torch.float64)
     return values.topk(top_count(len(values), fraction)).values.mean().item()
 
@@ -232,15 +266,16 @@ def top_neurons(sigma: Mapping[str, Tensor], fraction: float | None = None, k: i
         Layer to int64 (K,), the most sensitive first; of equals the lower index first.
 
     Raises:
-        ValueError: neither or both of fraction and k, one out of range, sensitivities that are not finite.
+        ValueError: neither or both of fraction and k, one out of range; no layers, one without neurons, or
+            sensitivities that are not finite.
     """
     if (fraction is None) == (k is None):
         raise ValueError(f"fraction, k: pass exactly one of them, got fraction={fraction!r} and k={k!r}")
-    if fraction is not None and not 0 < fraction <= 1:
-        raise ValueError(f"fraction: expected a share in (0, 1], got {fraction!r}")
+    if fraction is not None:
+        arguments.share("fraction", fraction)
     if k is not None:
         arguments.at_least("k", k, 1)
-    _check_finite(sigma)
+    _check_sensitivities(sigma)
 
     def count(channels: int) -> int:
         if fraction is None:
@@ -263,9 +298,11 @@ def choose_neurons(sigma: Mapping[str, Tensor], which: str, fraction: float, see
         Layer to int64 (K,).
 
     Raises:
-        ValueError: another name in ``which``; a fraction out of range; sensitivities that are not finite.
+        ValueError: another name in ``which``; a fraction out of range or seed < 0; sigma as for :func:`top_neurons`.
     """
     arguments.one_of("which", which, CHOICES)
+    arguments.at_least("seed", seed, 0)
+    _check_sensitivities(sigma)
     generator = torch.Generator().manual_seed(seed)
     scores = {
         "sensitive": lambda value: value,
@@ -298,26 +335,30 @@ def important_neurons(
         k1: how many neurons each image votes for.
         k2: how many neurons are chosen.
         classifier: name of the linear layer that outputs the logits; None takes the model's last one.
-        batch_size: images per forward pass, None for what suits the device.
+        batch_size: images per forward pass, >= 1, None for what suits the device.
 
     Returns:
         Gamma^y, int64 (k2,) on the CPU, most votes first; of equals the lower index first.
 
     Raises:
-        ValueError: an unknown layer, no linear layer that fits it, a class or k out of range.
+        ValueError: an unknown layer or one that does not run, no linear layer that fits it, a class or k out of range,
+            outputs that are not finite.
     """
     arguments.images("x_adv", x_adv)
     arguments.at_least("k1", k1, 1)
     arguments.at_least("k2", k2, 1)
     linear = _classifier(model, classifier)
-    if not 0 <= target < linear.out_features:
-        raise ValueError(f"target: expected a class in 0..{linear.out_features - 1}, got {target!r}")
+    arguments.number("target", target, 0, linear.out_features - 1, whole=True, about="a class")
     weight = linear.weight[target].detach()
     votes: Tensor | None = None
     with record(model, [layer]) as activations, frozen(model), torch.no_grad():
-        for x in x_adv.split(batch_size or images_at_once(x_adv.device)):
+        for x in x_adv.split(images_at_once(x_adv.device, batch_size)):
             model(x)
+            if layer not in activations:
+                raise ValueError(f"layer: {layer!r} did not run in the forward pass")
             output = activations[layer]
+            if not output.isfinite().all():
+                raise NotFinite(f"layer: the outputs of {layer!r} are", model, x)
             channels = output.shape[1]
             if output[0].numel() != linear.in_features:
                 raise ValueError(
@@ -340,10 +381,27 @@ def _top(values: Tensor, k: int) -> Tensor:
     return values.sort(descending=True, stable=True).indices[:k]
 
 
-def _check_finite(sigma: Mapping[str, Tensor]) -> None:
-    for name, value in sigma.items():
-        if not value.isfinite().all():
-            raise ValueError(f"sigma: the sensitivities of {name!r} are not finite; check the model's weights")
+def _check_finite(layer: str, value: Tensor) -> None:
+    if not value.isfinite().all():
+        raise ValueError(f"sigma: the sensitivities of {layer!r} are not finite; check the model's weights")
+
+
+def _check_sensitivities(sigma: Mapping[str, Tensor]) -> None:
+    """Layers to finite sensitivities (C,) of at least one neuron."""
+    if not isinstance(sigma, Mapping) or not sigma:
+        raise ValueError(f"sigma: expected a dictionary of layers to sensitivities, got {arguments.shown(sigma)}")
+    for layer, value in sigma.items():
+        if not isinstance(value, Tensor) or value.ndim != 1 or not len(value):
+            raise ValueError(f"sigma: expected a tensor (C,), C >= 1, of {layer!r}, got {arguments.shown(value)}")
+        _check_finite(layer, value)
+
+
+def _check_values(named: Mapping[str, Sequence[float] | Tensor]) -> None:
+    """Numbers (C,), finite and none of them negative, of at least one neuron each."""
+    for name, given in named.items():
+        values = torch.as_tensor(given, dtype=torch.float64)
+        if values.ndim != 1 or not len(values) or not ((values >= 0) & (values <= arguments.MAX)).all():
+            raise ValueError(f"{name}: expected finite numbers >= 0, (C,), got {arguments.shown(given)}")
 
 
 def _classifier(model: nn.Module, name: str | None) -> nn.Linear:

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+import snslib  # noqa: F401  # before PyTorch, for what it sets
+
+# isort: split
 import pytest
 import torch
 from hypothesis import settings

@@ -26,10 +26,39 @@ ABOUT: dict[str, Any] = {
 TRAINED = {"model": "vgg16", "width": 1.0, "sns": {"layers": LAYERS}}
 
 
+# What a record of some measurements has besides what a test is about: without it, none would be taken for one.
+WHOLE: dict[str, Any] = {
+    "regions": {
+        "units": {"sensitive": [0], "insensitive": [1]},
+        "overlap": {"sensitive": [0.0], "insensitive": [0.0]},
+    },
+    "sanity-checks": {
+        "growing": {"epsilons": [0.0], "accuracy": [0.0]},
+        "one_step": {"fgsm": 0.0, "pgd": 0.0},
+        "transfer": {"white_box": 0.0, "transferred": 0.0},
+        "noise": {"noise": 0.0, "pgd": 0.0, "only_noise": 0.0},
+    },
+    "sensitivity": {"activation": {"conv1": [1.0]}},
+    "targeted-neurons": {
+        "penultimate": {"all": {"sensitive": [[]], "important": [[]]}},
+        "reached": [1.0],
+        "n": [1],
+        "errors": {"conv1": [0.0]},
+    },
+}
+
+
+def whole(result: Any, rest: Any) -> Any:
+    """A result with the rest that it lacks."""
+    if not isinstance(rest, dict):
+        return result
+    return {**rest, **{name: whole(value, rest.get(name)) for name, value in result.items()}}
+
+
 def publish(name: str, what: str, result: Any, folder: str = "data/net", **config: Any) -> None:
     """A record in ``results/``, of the seed that the name ends in: "pat-seed1"."""
     _, _, seed = name.partition("-seed")
-    entry = Record(what, result, config, int(seed or 0), **ABOUT)
+    entry = Record(what, whole(result, WHOLE.get(what)), config, int(seed or 0), **ABOUT)
     results.publish_record(pretrained.RESULTS / folder / f"{name}.json", name, entry)
 
 

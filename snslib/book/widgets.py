@@ -6,10 +6,26 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ipywidgets import HTML, Layout, SelectionSlider, Stack, VBox, jslink
+from ipywidgets import HTML, Layout, SelectionSlider, Stack, VBox, Widget, jslink
 from matplotlib.figure import Figure
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+class Pictured(VBox):
+    """Widgets under each other, and one picture for a notebook that is not trusted or is shown without widgets."""
+
+    def __init__(self, children: Sequence[Widget], picture: Callable[[], str]) -> None:
+        """
+        Args:
+            children: the widgets.
+            picture: gives the picture that they show now, as HTML.
+        """
+        super().__init__(children, layout=Layout(width="100%", margin="0"))
+        self._picture = picture
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        return {**super()._repr_mimebundle_(**kwargs), "text/html": self._picture()}
 
 
 def flipbook(
@@ -53,7 +69,7 @@ def flipbook(
     )
     stack = Stack(pictures, selected_index=start, layout=wide)
     jslink((slider, "index"), (stack, "selected_index"))
-    return VBox([slider, stack], layout=wide)
+    return Pictured([slider, stack], lambda: pictures[stack.selected_index].value)
 
 
 def explorer(draw: Callable[..., Figure | str], **controls: Any) -> VBox:
@@ -76,7 +92,7 @@ def explorer(draw: Callable[..., Figure | str], **controls: Any) -> VBox:
         control.description = control.description or name
         control.observe(redraw, "value")
     redraw()
-    return VBox([*controls.values(), shown])
+    return Pictured([*controls.values(), shown], lambda: shown.value)
 
 
 def image(frame: bytes | Figure, alt: str) -> str:

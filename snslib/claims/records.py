@@ -63,10 +63,17 @@ class PublishedRecords:
         return f"; PGD-{config['steps']} × {config['restarts']} leaves {', '.join(left)}"
 
     def states(self, row: str) -> list[dict[str, Any]]:
-        """What the published models of a row say of their training, one per seed; NotRunError where there is none."""
+        """What the published models of a row say of their training, one per seed.
+
+        Raises:
+            NotRunError: there is none, or the file of one is damaged.
+        """
         paths = sorted((pretrained.RESULTS / self.folder).glob(f"{row}*.safetensors"))
         stems = [path.stem for path in paths if re.fullmatch(rf"{row}(-seed\d+)?", path.stem)]
-        states = [results.state(f"{self.folder}/{stem}") for stem in stems]
+        try:
+            states = [results.state(f"{self.folder}/{stem}") for stem in stems]
+        except ValueError as error:
+            raise NotRunError(str(error)) from error
         if not states:
             raise NotRunError(f"no model published: {row}")
         return states

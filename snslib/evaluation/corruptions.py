@@ -137,12 +137,14 @@ def as_attack(name: str, severity: int, seed: int = 0) -> Attack:
     Args:
         name: one of CORRUPTIONS.
         severity: 1 to 5.
-        seed: decides fractals and noise.
+        seed: decides fractals and noise, >= 0.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, a severity or seed out of range.
     """
     arguments.one_of("name", name, CORRUPTIONS)
+    _check_severity(severity)
+    arguments.at_least("seed", seed, 0)
     corrupt, generator = CORRUPTIONS[name], torch.Generator().manual_seed(seed)
     return lambda model, x, y: corrupt(x, severity, generator)
 
@@ -183,8 +185,11 @@ def _check(x: Tensor, severity: int) -> None:
     arguments.images("x", x)
     if x.shape[1] != 3:
         raise ValueError(f"x: expected 3 channels, (N, 3, H, W), got {tuple(x.shape)}; expand() repeats a grey one")
-    if isinstance(severity, bool) or not isinstance(severity, int) or not 1 <= severity <= 5:
-        raise ValueError(f"severity: expected an integer 1..5, got {severity!r}")
+    _check_severity(severity)
+
+
+def _check_severity(severity: int) -> None:
+    arguments.number("severity", severity, 1, 5, whole=True)
 
 
 def _check_generator(generator: torch.Generator) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from snslib import arguments
+
 
 @dataclass(frozen=True)
 class Misreadings:
@@ -33,10 +35,23 @@ def misreadings(
         y: their classes, int64 (N,).
         target: the class that a targeted attack aims at, int64 (N,).
         adversarial: attack to x', of the shape of x.
-        logits: attack to the model's logits for x', (N, K).
+        logits: attack to the model's logits for x', (N, K), each class in 0..K-1.
+
+    Raises:
+        ValueError: images that are out of range or of other shapes, classes or logits that do not fit them, attacks
+            without logits.
     """
+    arguments.images("x", x)
+    highest = 0
+    for name, classes in (("y", y), ("target", target)):
+        arguments.labels(name, classes, len(x))
+        highest = max(highest, arguments.highest_class(name, classes))
     found = {}
     for attack, images in adversarial.items():
+        if attack not in logits:
+            raise ValueError(f"logits: expected those of {attack!r}, got those of {', '.join(logits) or 'none'}")
+        arguments.adversarial(f"adversarial ({attack})", images, x)
+        _check_logits(f"logits ({attack})", logits[attack], len(x), highest)
         read = logits[attack].argmax(1)
         misread, at_target = (hits.double().mean().item() for hits in (read != y, read == target))
         found[attack] = Misreadings(len(x), (images - x).abs().max().item(), misread, at_target)
@@ -53,6 +68,17 @@ def two_read_right(logits: Tensor, y: Tensor) -> list[int]:
     Returns:
         The first image that is right and the first right one of another class. Where there is no other class, the last
         right one stands for it; where none is right, the first image for both.
+
+    Raises:
+        ValueError: logits that are not finite, or that do not fit the classes.
     """
+    arguments.labels("y", y, len(y))
+    _check_logits("logits", logits, len(y), arguments.highest_class("y", y))
     right = (logits.argmax(1) == y).nonzero().flatten().tolist() or [0]
     return [right[0], next((place for place in right if y[place] != y[right[0]]), right[-1])]
+
+
+def _check_logits(name: str, logits: Tensor, n: int, highest: int) -> None:
+    arguments.classes(name, highest, logits)
+    if len(logits) != n or not logits.isfinite().all():
+        raise ValueError(f"{name}: expected finite ones of {n} images, got {arguments.described(logits)}")

@@ -24,7 +24,12 @@ def by_class(first: Sequence[Sequence[int]], second: Sequence[Sequence[int]]) ->
     Returns:
         "same", per class the index of its two sets; "others", the mean index of its own set and those of the other kind
         of the other classes; NaN where there is none.
+
+    Raises:
+        ValueError: not as many sets of one kind as of the other, or what is no set of neurons.
     """
+    if len(first) != len(second):
+        raise ValueError(f"first, second: expected one set of each per class, got {len(first)} and {len(second)}")
     defined = [i for i, neurons in enumerate(second) if len(neurons)]
     found = {"same": [math.nan] * len(second), "others": [math.nan] * len(second)}
     for i in defined:
@@ -47,12 +52,18 @@ def by_layer(sets: Mapping[str, Sequence[Sequence[int]]], channels: Mapping[str,
     """How alike the sets of all classes are, layer by layer; of fc one neuron counts (:func:`with_one_logit`).
 
     Args:
-        sets: layer to one set of neurons per class, all with as many, the most sensitive first.
+        sets: layer to one set of neurons per class, the most sensitive first; chance is that of the first set's size.
         channels: layer to its number of neurons.
 
     Returns:
         "average" (Eq. 7), "total" (Eq. 8) and "chance", what Eq. 7 is to expect of random sets, each layer to index.
+
+    Raises:
+        ValueError: fewer than two classes, a layer whose number of neurons is not given.
     """
+    for layer in sets:
+        if layer not in channels:
+            raise ValueError(f"channels: expected those of {layer!r} too, got {', '.join(channels) or 'none'}")
     compared = with_one_logit(sets)
     return {
         "average": {layer: average_jaccard(lists) for layer, lists in compared.items()},
@@ -71,7 +82,18 @@ def negative_weights(weight: Tensor, targets: Sequence[int], sets: Sequence[Sequ
 
     Returns:
         In [0, 1]: how many of a class's neurons have a negative weight for it; NaN where no class has neurons.
+
+    Raises:
+        ValueError: weights that are not finite or not (K, C), a class or neuron that they do not have, not one set per
+            class.
     """
+    if weight.ndim != 2 or not weight.isfinite().all():
+        raise ValueError(f"weight: expected finite weights (K, C), got {arguments.described(weight)}")
+    if len(targets) != len(sets):
+        raise ValueError(f"sets: expected one per class, {len(targets)}, got {len(sets)}")
+    for target, neurons in zip(targets, sets, strict=True):
+        arguments.number("targets", target, 0, len(weight) - 1, whole=True)
+        arguments.channels("sets", "fc", arguments.indices("sets", "fc", neurons), weight.shape[1])
     parts = [
         (weight[target][list(neurons)] < 0).double().mean().item()
         for target, neurons in zip(targets, sets, strict=True)
@@ -109,14 +131,19 @@ def permutation_test(
         seed: decides them.
 
     Raises:
-        ValueError: there are not as many sets of one kind as of the other, or their sizes differ.
+        ValueError: there are not as many sets of one kind as of the other, or their sizes differ; neurons beyond the
+            channels.
     """
     arguments.at_least("resamples", resamples, 1)
+    arguments.at_least("seed", seed, 0)
     a, b = at_least_two(first), at_least_two(second)
     sizes = {len(members) for members in (*a, *b)}
     if len(a) != len(b) or len(sizes) != 1:
         raise ValueError(f"first, second: expected as many sets of equal sizes, got {len(a)} and {len(b)} of {sizes}")
     k = sizes.pop()
+    arguments.number(
+        "channels", channels, 1 + max(set.union(*a, *b), default=0), whole=True, about="as many as chosen from"
+    )
     index = np.array([[jaccard(one, other) for other in b] for one in a])
     mean = float(index.diagonal().mean())
     rng = np.random.default_rng(seed)
@@ -145,9 +172,11 @@ def index_errors(blocks: Sequence[Tensor], fraction: float, resamples: int = 200
         The errors of Eq. 7 and of Eq. 8.
 
     Raises:
-        ValueError: fewer than two blocks of a class.
+        ValueError: fewer than two blocks of a class, a fraction out of range.
     """
     arguments.at_least("resamples", resamples, 1)
+    arguments.at_least("seed", seed, 0)
+    arguments.share("fraction", fraction)
     if few := [len(sigma) for sigma in blocks if len(sigma) < 2]:
         raise ValueError(f"blocks: halving needs two blocks of images per class, got {few[0]}")
     generator = torch.Generator().manual_seed(seed)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from snslib import arguments
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
-from snslib.hooks import record
+from snslib.hooks import NotFinite, record
 from snslib.inference import device_of, fast_memory_format, frozen, images_at_once
 from snslib.sensitivity import dual_pairs, joined
 
@@ -131,10 +131,8 @@ def intersection_over_union(a: Tensor, b: Tensor) -> Tensor:
         ValueError: shapes that differ, or masks that are not bool.
     """
     for name, mask in (("a", a), ("b", b)):
-        if mask.dtype != torch.bool or mask.ndim < 2 or mask.shape != a.shape:
-            raise ValueError(
-                f"{name}: expected bool masks of one shape (..., H, W), got {mask.dtype} {tuple(mask.shape)}"
-            )
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.ndim < 2 or mask.shape != a.shape:
+            raise ValueError(f"{name}: expected bool masks of one shape (..., H, W), got {arguments.described(mask)}")
     return (a & b).sum((-2, -1)) / (a | b).sum((-2, -1))
 
 
@@ -200,7 +198,12 @@ def examples(
 
 
 def darkened(x: Tensor, masks: Tensor) -> Tensor:
-    """Images (..., 3, H, W) as figures show them, dark outside of the masks, bool (..., H, W)."""
+    """Images (..., 3, H, W) as figures show them, dark outside of the masks, bool (..., H, W).
+
+    ValueError for masks that are not of the images' shape without its colours.
+    """
+    if masks.dtype != torch.bool or masks.shape != (*x.shape[:-3], *x.shape[-2:]):
+        raise ValueError(f"masks: expected one for each of x, {tuple(x.shape)}, got {arguments.described(masks)}")
     return x * (SHADE + (1 - SHADE) * masks.unsqueeze(-3))
 
 
@@ -240,9 +243,14 @@ def compare_overlap(sensitive: Tensor, insensitive: Tensor, resamples: int = 999
         ValueError: values out of [0, 1], or fewer than two neurons of a group with any value that is defined.
     """
     arguments.at_least("resamples", resamples, 1)
+    arguments.at_least("seed", seed, 0)
     groups = []
     for name, overlap in (("sensitive", sensitive), ("insensitive", insensitive)):
-        if overlap.ndim != 2 or not ((overlap >= 0) & (overlap <= 1) | overlap.isnan()).all():
+        if (
+            not isinstance(overlap, Tensor)
+            or overlap.ndim != 2
+            or not ((overlap >= 0) & (overlap <= 1) | overlap.isnan()).all()
+        ):
             raise ValueError(f"{name}: expected (N, U) overlaps in [0, 1] or NaN, got {overlap!r}")
         of_units = overlap.double().nanmean(0)
         groups.append(of_units[~of_units.isnan()].numpy(force=True))
@@ -264,7 +272,7 @@ def _maps_of(
     if not len(split):
         raise ValueError("split: got no images")
     device = device_of(model)
-    for index, images, _ in batches(split.to(device), batch_size or images_at_once(device)):
+    for index, images, _ in batches(split.to(device), images_at_once(device, batch_size)):
         yield index, _maps(model, to_float(images), layer, units)
 
 
@@ -277,18 +285,18 @@ def _maps(model: nn.Module, x: Tensor, layer: str, units: Units) -> Tensor:
     output = activations[layer]
     if output.ndim != 4:
         raise ValueError(f"layer: {layer!r} outputs {tuple(output.shape)}; name one that outputs maps (N, C, H, W)")
-    index = torch.as_tensor(units, dtype=torch.int64)
-    if index.ndim != 1 or not len(index):
-        raise ValueError(f"units: expected channels of {layer!r}, (U,) with U >= 1, got {units!r}")
+    index = arguments.indices("units", layer, units)
+    if not len(index):
+        raise ValueError(f"units: expected channels of {layer!r}, (U,) with U >= 1, got {arguments.shown(units)}")
     arguments.channels("units", layer, index, output.shape[1])
     maps = output[:, index.to(output.device)]
     if not maps.isfinite().all():
-        raise ValueError(f"layer: the outputs of {layer!r} are not finite; check the model's weights")
+        raise NotFinite(f"layer: the outputs of {layer!r} are", model, x)
     return maps
 
 
 def _as_many(thresholds: Tensor, units: Units) -> Tensor:
-    if thresholds.shape != (len(units),) or not thresholds.isfinite().all():
+    if not isinstance(thresholds, Tensor) or thresholds.shape != (len(units),) or not thresholds.isfinite().all():
         raise ValueError(f"thresholds: expected {len(units)} finite ones, (U,) as the units, got {thresholds!r}")
     return thresholds
 

@@ -8,9 +8,9 @@ an image, and examples made on other models. Each leaves the model as it was, in
 
 import copy
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from snslib import arguments, attacks
 from snslib.attacks import Attack
 from snslib.data import Split, to_float
 from snslib.evaluation.accuracy import correct, predicted, robust_to_all
+from snslib.hooks import NotFinite
 from snslib.inference import device_of, fast_memory_format, frozen, images_at_once
 from snslib.sensitivity import dual_pairs
 
@@ -38,7 +39,7 @@ def autoattack(model: nn.Module, split: Split, eps: float, seed: int = 0, batch_
     Args:
         model: maps float images in [0, 1] to logits (N, K), K >= 4.
         split: the images and their true classes, at least one.
-        eps: radius in [0, 1] pixel space, > 0.
+        eps: radius in [0, 1] pixel space, in (0, 1].
         seed: decides every random choice.
         batch_size: images at a time, None for what suits the device.
 
@@ -51,9 +52,11 @@ def autoattack(model: nn.Module, split: Split, eps: float, seed: int = 0, batch_
     """
     package = _pyautoattack()
     _check(split, eps)
+    arguments.at_least("seed", seed, 0)
     device, classes = device_of(model), _count_classes(model, split)
     if classes < 4:
         raise ValueError(f"model: AutoAttack needs logits of at least 4 classes, this one outputs {classes}")
+    correct(model, split, batch_size=batch_size)  # refuses labels and logits that AutoAttack would count as wrong
     every_gpu = list(range(torch.cuda.device_count()))
     trace = sys.gettrace()
     try:
@@ -62,9 +65,10 @@ def autoattack(model: nn.Module, split: Split, eps: float, seed: int = 0, batch_
             attack = package.AutoAttack(fast, eps=eps, seed=seed, device=device)
             attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = min(TARGETS, classes - 1)
             x, y = to_float(split.images), split.labels
-            _, guess = attack.run_standard_evaluation(x, y, batch_size=batch_size or images_at_once(device))
+            x_adv, guess = attack.run_standard_evaluation(x, y, batch_size=images_at_once(device, batch_size))
     finally:
         sys.settrace(trace)  # which pyautoattack switches off: a debugger's or a coverage measurement's
+    arguments.adversarial("attack", x_adv, x.to(x_adv.device), eps)
     return (guess == y).cpu()
 
 
@@ -94,10 +98,10 @@ def strong_pgd(
     Args:
         model: maps float images in [0, 1] to logits (N, K), K >= 2.
         split: the images and their true classes, at least one.
-        eps: radius in [0, 1] pixel space, > 0.
+        eps: radius in [0, 1] pixel space, in (0, 1].
         steps: of each attack, >= 1.
         restarts: >= 1.
-        step_size: None takes eps / 4.
+        step_size: in [0, 1]; None takes eps / 4.
         targeted: toward wrong classes instead of away from the true one.
         targets: wrong classes to try at most, >= 1.
         seed: decides the starts; with another batch_size they differ.
@@ -114,7 +118,8 @@ def strong_pgd(
     arguments.at_least("restarts", restarts, 1)
     arguments.at_least("targets", targets, 1)
     step = eps / 4 if step_size is None else step_size
-    arguments.not_negative("step_size", step)
+    arguments.radius("step_size", step)
+    arguments.at_least("seed", seed, 0)
     generator = torch.Generator().manual_seed(seed)
 
     def away(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
@@ -130,11 +135,15 @@ def strong_pgd(
     each: list[Attack] = [away]
     if targeted:
         each = [toward(place) for place in range(min(targets, _count_classes(model, split) - 1))]
-    return robust_to_all(model, split, each * restarts, batch_size)
+    return robust_to_all(model, split, each * restarts, batch_size, eps)
 
 
 def random_corner(eps: float, generator: torch.Generator) -> Attack:
-    """An attack that looks at nothing: every value of the image moves by eps, up or down at random."""
+    """An attack that looks at nothing: every value of the image moves by eps, up or down at random.
+
+    ValueError for eps outside [0, 1].
+    """
+    arguments.radius("eps", eps)
 
     def attack(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         signs = torch.randint(0, 2, x.shape, generator=generator) * 2 - 1
@@ -183,27 +192,27 @@ def sanity_checks(
         ValueError: a bad argument, named.
     """
     _check(split, eps)
-    if eps > 1:
-        raise ValueError(f"eps: expected a radius in (0, 1], got {eps!r}")
     arguments.at_least("steps", steps, 1)
     arguments.at_least("draws", draws, 1)
     arguments.not_negative("tolerance", tolerance)
+    arguments.at_least("seed", seed, 0)
 
     def pgd(radius: float) -> Attack:
-        return lambda model, x, y: attacks.pgd(model, x, y, radius, 2.5 * radius / steps, steps)
+        step = min(2.5 * radius / steps, 1.0)  # a longer one leads no farther
+        return lambda model, x, y: attacks.pgd(model, x, y, radius, step, steps)
 
-    after_pgd = correct(model, split, pgd(eps))
+    after_pgd = correct(model, split, pgd(eps), eps=eps)
     under_pgd = _mean(after_pgd)
     result = {
         "growing": _growing_radius(model, split, pgd, eps, under_pgd, tolerance),
         "one_step": _one_step(model, split, eps, under_pgd, tolerance),
     }
     if source is not None:
-        transferred = transfer_matrix({"source": source, "model": model}, split, pgd(eps))["source"]["model"]
+        transferred = transfer_matrix({"source": source, "model": model}, split, pgd(eps), eps)["source"]["model"]
         passed = under_pgd <= transferred + tolerance
         result["transfer"] = {"passed": passed, "white_box": under_pgd, "transferred": transferred}
     noise = [random_corner(eps, torch.Generator().manual_seed(seed))] * draws
-    after_noise = robust_to_all(model, split, noise)
+    after_noise = robust_to_all(model, split, noise, eps=eps)
     only_noise = _mean(correct(model, split) & ~after_noise & after_pgd)
     passed = only_noise <= tolerance
     result["noise"] = {"passed": passed, "noise": _mean(after_noise), "pgd": under_pgd, "only_noise": only_noise}
@@ -216,38 +225,42 @@ def _growing_radius(
     epsilons = [eps]
     while epsilons[-1] < 1:
         epsilons.append(min(2 * epsilons[-1], 1.0))
-    accuracy = [at_eps, *(_mean(correct(model, split, pgd(radius))) for radius in epsilons[1:])]
+    accuracy = [at_eps, *(_mean(correct(model, split, pgd(radius), eps=radius)) for radius in epsilons[1:])]
     rise = max((after - before for before, after in pairwise(accuracy)), default=0.0)
     return {"passed": rise <= tolerance and accuracy[-1] <= tolerance, "epsilons": epsilons, "accuracy": accuracy}
 
 
 def _one_step(model: nn.Module, split: Split, eps: float, under_pgd: float, tolerance: float) -> dict[str, Any]:
-    under_fgsm = _mean(correct(model, split, lambda model, x, y: attacks.fgsm(model, x, y, eps)))
+    under_fgsm = _mean(correct(model, split, lambda model, x, y: attacks.fgsm(model, x, y, eps), eps=eps))
     return {"passed": under_pgd <= under_fgsm + tolerance, "fgsm": under_fgsm, "pgd": under_pgd}
 
 
-def transfer_matrix(models: Mapping[str, nn.Module], split: Split, attack: Attack) -> dict[str, dict[str, float]]:
+def transfer_matrix(
+    models: Mapping[str, nn.Module], split: Split, attack: Attack, eps: float | None = None
+) -> dict[str, dict[str, float]]:
     """Accuracy of each model on adversarial images made on each model, itself included.
 
     Args:
         models: name to model, at least one, all on one device.
         split: the images and their true classes, at least one.
         attack: maps (model, x, y) to x'.
+        eps: the radius that x' has to keep, in [0, 1] pixel space; None where the attack has none.
 
     Returns:
         Name of the model that the images were made on, to name of the model that is tested on them, to its
         accuracy in [0, 1].
 
     Raises:
-        ValueError: no models, or no images.
+        ValueError: no models, or no images; models and x' as in :func:`snslib.evaluation.accuracy.correct`.
     """
-    if not models:
-        raise ValueError("models: expected at least one, got none")
+    if not isinstance(models, Mapping) or not models:
+        raise ValueError(f"models: expected a dictionary of at least one, got {arguments.shown(models)}")
     _check(split)
+    classes = arguments.highest_class("split", split.labels) + 1
     matrix: dict[str, dict[str, float]] = {}
     for source, made_on in models.items():
-        images = [x_adv for _, x_adv in dual_pairs(made_on, split, attack)]
-        right = {name: predicted(tested, images) == split.labels.cpu() for name, tested in models.items()}
+        images = [x_adv for _, x_adv in dual_pairs(made_on, split, attack, eps=eps)]
+        right = {name: predicted(tested, images, classes) == split.labels.cpu() for name, tested in models.items()}
         matrix[source] = {name: _mean(which) for name, which in right.items()}
     return matrix
 
@@ -260,10 +273,25 @@ def with_statistics_of(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module
 
     Args:
         model: maps float images to logits; it stays as it is.
-        batches: float images (B, C, H, W), whose means and variances are averaged over the batches; at least one batch.
+        batches: float images (B, C, H, W) in [0, 1], whose means and variances are averaged over the batches; at least
+            one batch.
+
+    Raises:
+        ValueError: no batches, or images out of range.
     """
+    arguments.module("model", model)
+    remaining = iter(batches)
+    first = next(remaining, None)
+    if first is None:  # statistics of nothing would be left
+        raise ValueError("batches: got none; expected batches of float images (B, C, H, W)")
+
+    def checked() -> Iterator[Tensor]:
+        for x in chain([first], remaining):
+            arguments.images("batches", x)
+            yield x
+
     other = copy.deepcopy(model)
-    update_bn(batches, other)
+    update_bn(checked(), other)
     return other.eval()
 
 
@@ -280,7 +308,7 @@ def loss_surface(
         model: maps float images in [0, 1] to logits (N, K), on the device of x.
         x: float (N, 3, H, W) in [0, 1]; one image has the surface of its own, several have their mean.
         y: int64 (N,), the true classes.
-        eps: radius in [0, 1] pixel space, > 0.
+        eps: radius in [0, 1] pixel space, in (0, 1].
         points: along each direction, >= 2; an odd number has the images themselves in the middle.
         seed: decides the random signs, which differ between the images.
 
@@ -293,21 +321,27 @@ def loss_surface(
     """
     arguments.images("x", x)
     arguments.labels("y", y, len(x))
+    highest = arguments.highest_class("y", y)
     _check_radius(eps)
     arguments.at_least("points", points, 2)
+    arguments.at_least("seed", seed, 0)
     offsets = torch.linspace(-eps, eps, points).tolist()
     generator = torch.Generator().manual_seed(seed)
     random = (torch.randint(0, 2, x.shape, generator=generator) * 2 - 1).to(x)
     with frozen(model):
         start = x.detach().clone().requires_grad_(True)
-        loss = F.cross_entropy(model(fast_memory_format(model, start)), y, reduction="sum")
-        gradient = torch.autograd.grad(loss, start)[0].sign()
+        logits = model(fast_memory_format(model, start))
+        arguments.classes("y", highest, logits)
+        slope = torch.autograd.grad(F.cross_entropy(logits, y, reduction="sum"), start)[0]
+        gradient = slope.sign()
         surface = torch.empty(points, points)
         with torch.no_grad():
             for row, along in enumerate(offsets):
                 for column, across in enumerate(offsets):
                     moved = (x + along * gradient + across * random).clamp(0, 1)
                     surface[row, column] = F.cross_entropy(model(fast_memory_format(model, moved)), y)
+    if not (surface.isfinite().all() and slope.isfinite().all()):
+        raise NotFinite("model: its loss or the gradient is", model, x)
     return offsets, surface
 
 
@@ -332,8 +366,8 @@ def _count_classes(model: nn.Module, split: Split) -> int:
     x = to_float(split.images[:1]).to(device_of(model))
     with frozen(model), torch.no_grad():
         logits = model(fast_memory_format(model, x))
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        raise ValueError(f"model: expected logits (N, K) of at least 2 classes, got {tuple(logits.shape)}")
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+        raise ValueError(f"model: expected logits (N, K) of at least 2 classes, got {arguments.described(logits)}")
     return logits.shape[1]
 
 
@@ -345,9 +379,7 @@ def _wrong_classes(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _check_radius(eps: float) -> None:
-    arguments.not_negative("eps", eps)
-    if eps == 0:
-        raise ValueError(f"eps: expected a radius > 0, got {eps!r}")
+    arguments.number("eps", eps, 0, 1, above=True, about="a radius in [0, 1] pixel space, such as 8/255")
 
 
 def _check(split: Split, eps: float | None = None) -> None:

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from snslib import attacks
 from snslib.exercises.rules import ROUNDING, attacked, check_bounds, largest_change
-from snslib.exercises.run import ExerciseError, close, compare, returned
+from snslib.exercises.run import ExerciseError, close, compare, exercise, returned
 from snslib.exercises.tasks import EPS, small_task
 
 
+@exercise("1.1")
 def check_fgsm(solution: Callable[[nn.Module, Tensor, Tensor, float], Tensor]) -> str:
     """Check ``(model, x, y, eps) -> x_adv``: one step of length eps that raises the loss of the true classes y."""
     model, x, y = small_task()
@@ -23,6 +24,7 @@ def check_fgsm(solution: Callable[[nn.Module, Tensor, Tensor, float], Tensor]) -
     return "Right: your FGSM agrees with snslib.fgsm in every pixel."
 
 
+@exercise("1.3")
 def check_step_ll(solution: Callable[[nn.Module, Tensor, float], Tensor]) -> str:
     """Check ``(model, x, eps) -> x_adv``: one step of length eps toward the least likely class of the clean image."""
     model, x, _ = small_task()
@@ -33,6 +35,7 @@ def check_step_ll(solution: Callable[[nn.Module, Tensor, float], Tensor]) -> str
     return "Right: your Step-LL agrees with snslib.step_ll in every pixel."
 
 
+@exercise("1.4")
 def check_pgd(solution: Callable[[nn.Module, Tensor, Tensor, float, float, int], Tensor]) -> str:
     """Check ``(model, x, y, eps, step_size, steps) -> x_adv``: projected sign steps that start at x."""
     size = 0.4 * EPS

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from snslib import attacks, losses
 from snslib.attacks import Attack
 from snslib.evaluation.accuracy import predicted
-from snslib.exercises.run import ExerciseError, as_number, close, compare, gradients_of, returned
+from snslib.exercises.run import ExerciseError, as_number, close, compare, exercise, gradients_of, returned
 from snslib.exercises.tasks import EPS, Recordings, changed, small_task, two_layers
 
 
+@exercise("4.1")
 def check_sns_loss(solution: Callable[[Recordings, Recordings, Recordings], Tensor]) -> str:
     """Check ``(clean, adversarial, omega) -> loss``: Eq. 9 to the letter, averaged over the batch, differentiable."""
     clean, adversarial, omega = two_layers()
@@ -47,6 +48,7 @@ def check_sns_loss(solution: Callable[[Recordings, Recordings, Recordings], Tens
     return "Right: Eq. 9, and its gradient reaches both recordings."
 
 
+@exercise("5.1")
 def check_adversarial_loss(solution: Callable[[nn.Module, Tensor, Tensor, Attack], Tensor]) -> str:
     """Check ``(model, x, y, attack) -> loss``: L_adv, cross-entropy of x and x' mixed 1 to 1, as PAT minimises it."""
     model, x, y = small_task()
@@ -74,6 +76,7 @@ def check_adversarial_loss(solution: Callable[[nn.Module, Tensor, Tensor, Attack
     return "Right: that is the loss that adversarial training minimises."
 
 
+@exercise("7.4")
 def check_remedy_loss(solution: Callable[[Recordings, Recordings, Recordings], Tensor]) -> str:
     """Check ``(clean, adversarial, omega) -> loss``, a loss of the reader's own that does not reward silence.
 

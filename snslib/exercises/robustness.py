@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from snslib import attacks
 from snslib.evaluation.accuracy import predicted
 from snslib.exercises.rules import ROUNDING, attacked, check_bounds, largest_change
-from snslib.exercises.run import ExerciseError, as_number, compare, returned
+from snslib.exercises.run import ExerciseError, as_number, compare, exercise, returned
 from snslib.exercises.tasks import EPS, overconfident_task, random
 
 
+@exercise("6.1")
 def check_worst_case_accuracy(solution: Callable[[Tensor], float]) -> str:
     """Check ``right -> share``: bool (attacks, images) to the share of images that are right under every attack."""
     for tried, images in ((3, 10), (4, 25)):
@@ -53,6 +54,7 @@ def attacked_accuracy(
     return (predicted(model, [x_adv]) == y.cpu()).double().mean().item()
 
 
+@exercise("7.3")
 def check_stronger_attack(solution: Callable[[nn.Module, Tensor, Tensor, float], Tensor]) -> str:
     """Check ``(model, x, y, eps) -> x_adv``: by the rules, it has to leave less than the paper's PGD does.
 

@@ -1,12 +1,15 @@
 """Running a solution, and comparing what it returns with what is right."""
 
 import copy
+import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Solution = TypeVar("Solution")
 
 
 class ExerciseError(AssertionError):
@@ -15,6 +18,30 @@ class ExerciseError(AssertionError):
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a traceback, which would lead into the check and not to the mistake."""
         return [f"{type(self).__name__}: {self}"]
+
+
+def exercise(number: str) -> Callable[[Callable[[Solution], str]], Callable[[Solution], str]]:
+    """A check of the exercise with that number, such as "3.2", which takes a stub for what it is: no mistake yet.
+
+    A stub is a function whose body is ``...``, as the chapters have it. So a chapter runs whole before it is solved.
+    """
+
+    def decorate(check: Callable[[Solution], str]) -> Callable[[Solution], str]:
+        @functools.wraps(check)
+        def checked(solution: Solution) -> str:
+            return f"Exercise {number}: not solved yet." if _is_stub(solution) else check(solution)
+
+        return checked
+
+    return decorate
+
+
+def _stub() -> None: ...
+
+
+def _is_stub(solution: object) -> bool:
+    code = getattr(solution, "__code__", None)
+    return code is not None and code.co_name != "<lambda>" and code.co_code == _stub.__code__.co_code
 
 
 def returned(solution: Callable[..., Any], **given: Any) -> Any:

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from snslib import overlap
-from snslib.exercises.run import ExerciseError, as_number, as_tensor, compare, returned
+from snslib.exercises.run import ExerciseError, as_number, as_tensor, compare, exercise, returned
 from snslib.exercises.tasks import random, recorded
 
 
+@exercise("2.1")
 def check_neuron_sensitivity(solution: Callable[[Tensor, Tensor], Tensor]) -> str:
     """Check ``(clean, adversarial) -> sigma``, Eq. 1 of one layer: recordings (N, C, ...) to (C,)."""
     for clean, adversarial in (recorded(3, 4, 2, 3), recorded(3, 5)):
@@ -32,6 +33,7 @@ def check_neuron_sensitivity(solution: Callable[[Tensor, Tensor], Tensor]) -> st
     return "Right: Eq. 1, for layers with positions and without."
 
 
+@exercise("2.2")
 def check_top_neurons(solution: Callable[[Tensor, float], Tensor]) -> str:
     """Check ``(sigma, fraction) -> neurons``, Eq. 2 of one layer: (C,) to the top floor(fraction C) indices."""
     for channels in (16, 64, 8):
@@ -55,6 +57,7 @@ def check_top_neurons(solution: Callable[[Tensor, float], Tensor]) -> str:
     return "Right: Eq. 2, rounded down, at least one, the most sensitive first."
 
 
+@exercise("5.2")
 def check_relative_sensitivity(solution: Callable[[Tensor, Tensor], float]) -> str:
     """Check ``(clean, adversarial) -> share``: the summed change of a layer over its summed clean output."""
     for clean, adversarial in (recorded(3, 4, 2, 3), recorded(4, 5)):
@@ -80,6 +83,7 @@ def check_relative_sensitivity(solution: Callable[[Tensor, Tensor], float]) -> s
     return "Right: 0 means that nothing moves, 1 that the change is as large as the output."
 
 
+@exercise("3.2")
 def check_average_jaccard(solution: Callable[[list[set[int]]], float]) -> str:
     """Check ``sets -> J_avg``, Eq. 7: the mean Jaccard index over all pairs of different sets of neurons."""
     for sets in ([{0, 1, 2}, {1, 2, 3}, {2, 3, 4, 5}], [{7}, {7}, {3}, {7, 3}]):

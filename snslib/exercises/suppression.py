@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from snslib import hooks
 from snslib.evaluation.accuracy import predicted
-from snslib.exercises.run import ExerciseError, as_tensor, compare, returned
+from snslib.exercises.run import ExerciseError, as_tensor, compare, exercise, returned
 from snslib.exercises.tasks import misled_task, small_task
 
 
+@exercise("3.3")
 def check_suppression(solution: Callable[[nn.Module, str, Tensor, float, Tensor], Tensor]) -> str:
     """Check ``(model, layer, neurons, beta, x) -> logits``: outputs of a layer's chosen neurons times beta (3.4)."""
     for beta in (0.8, 0.0):
@@ -40,6 +41,7 @@ def _check_suppressed(logits: Tensor, model: nn.Module, x: Tensor, neurons: Tens
     compare(logits, after(times(beta)), mistakes, "Multiply output[:, neurons] of the layer by beta, nothing else.")
 
 
+@exercise("3.4")
 def check_helpful_neuron(solution: Callable[[nn.Module, Tensor, Tensor, str, float], int]) -> str:
     """Check ``(model, x_adv, y, layer, beta) -> neuron``: the one whose suppression leaves most images right."""
     model, x_adv, y, sensitive = misled_task()

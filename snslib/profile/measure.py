@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import tempfile
 import time
+import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -13,8 +14,8 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from snslib import attacks, kernels
-from snslib.arguments import at_least, few, not_negative, one_of
+from snslib import arguments, attacks, kernels
+from snslib.arguments import MAX, Within, few, number, one_of
 from snslib.attacks import Attack
 from snslib.data import Split, batches, fixed_order, to_float
 from snslib.evaluation import accuracy
@@ -38,26 +39,32 @@ def profile(
     out: Annotated[str | Path | None, "new folder for sensitivity.csv, layers.csv and report.html"] = None,
     *,
     weights: Annotated[str | Path | None, "file with the model's state dict: .pt, .pth or .safetensors"] = None,
-    num_classes: Annotated[int | None, "outputs of a torchvision model; 1000 unless given"] = None,
+    num_classes: Annotated[
+        int | None, Within("outputs of a torchvision model; 1000 unless given", 2, 1_000_000)
+    ] = None,
     labels: Annotated[
         str, "folders; or predicted, the model's own classes: for images without class folders"
     ] = "folders",
-    image_size: Annotated[int | None, "pixels; torchvision's for its models, else the images' own if alike"] = None,
-    n_images: Annotated[int, "images, the same ones every time"] = 100,
+    image_size: Annotated[
+        int | None, Within("pixels; torchvision's for its models, else the images' own if alike", 1, 4096)
+    ] = None,
+    n_images: Annotated[int, Within("images, the same ones every time", 1, 10_000_000)] = 100,
     mean: Annotated[Sequence[float] | None, "R,G,B to subtract; torchvision's for its models, else none"] = None,
     std: Annotated[Sequence[float] | None, "R,G,B to divide by; torchvision's for its models, else none"] = None,
     layers: Annotated[Sequence[str] | None, "NAME,...; all convolutions and linear layers unless given"] = None,
     channel_axis: Annotated[int | None, "of the outputs (N, ...) of the named layers, if it is not found right"] = None,
-    eps: Annotated[float, "radius of PGD, l-infinity in [0, 1] pixel space; 8/255 is understood"] = 8 / 255,
-    batch_size: Annotated[int, "images that pass through the model at a time"] = 32,
-    seed: Annotated[int, "decides the weights of a model that comes without"] = 0,
+    eps: Annotated[float, Within("radius of PGD, l-infinity in [0, 1] pixel space; 8/255 is understood", 0, 1)] = 8
+    / 255,
+    batch_size: Annotated[int, Within("images that pass through the model at a time", 1, 1_000_000)] = 32,
+    seed: Annotated[int, Within("decides the weights of a model that comes without", 0, 2**32 - 1)] = 0,
     device: Annotated[str | None, "cpu or cuda; a GPU if there is one, unless given"] = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Profile:
     """Attack a model with the paper's PGD, measure every neuron, and write a report.
 
     Images are attacked in [0, 1]; ``mean`` and ``std`` are applied behind that. In a folder, the shorter side of each
-    is resized to ``image_size`` and the centre cut out. A class without images keeps its place by an empty folder.
+    is resized to ``image_size`` and the centre cut out, a photograph turned upright before. A class without images
+    keeps its place by an empty folder.
     The layers are those of :func:`snslib.profile.layers.find_layers`.
 
     ``model`` may also be a module: it is measured on its device and with its weights, and left as it was. ``data`` may
@@ -96,18 +103,14 @@ def profile(
 # --- arguments ---
 
 
-def check(arguments: Mapping[str, Any]) -> None:
+def check(values: Mapping[str, Any]) -> None:
     """Check the arguments of :func:`profile` as far as that needs nothing to be loaded; None is not given.
 
     Raises:
-        ValueError: one is out of range, or does not go with another.
+        ValueError: one is of another type, out of its range, or does not go with another.
     """
-    given = {name: value for name, value in arguments.items() if value is not None}
-    for name, least in {"num_classes": 2, "image_size": 1, "n_images": 1, "batch_size": 1, "seed": 0}.items():
-        if name in given:
-            at_least(name, given[name], least)
-    if "eps" in given:
-        not_negative("eps", given["eps"])
+    given = {name: value for name, value in values.items() if value is not None}
+    arguments.stated(given, typing.get_type_hints(profile, include_extras=True))
     if "labels" in given:
         one_of("labels", given["labels"], LABELS)
     if "device" in given:
@@ -115,8 +118,10 @@ def check(arguments: Mapping[str, Any]) -> None:
     if ("mean" in given) != ("std" in given):
         raise ValueError(f"mean, std: one needs the other, got {given.get('mean')} and {given.get('std')}")
     for name in given.keys() & {"mean", "std"}:
-        if len(given[name]) != 3 or (name == "std" and min(given[name]) <= 0):
-            raise ValueError(f"{name}: expected three numbers{' above 0' * (name == 'std')}, got {given[name]!r}")
+        if not isinstance(given[name], Sequence) or len(given[name]) != 3:
+            raise ValueError(f"{name}: expected three numbers, got {arguments.shown(given[name])}")
+        for value in given[name]:
+            number(name, value, 0 if name == "std" else -MAX, above=True, about="each of the three")
     if "channel_axis" in given and "layers" not in given:
         raise ValueError(f"channel_axis: is for named layers, got {given['channel_axis']!r} and no layers")
     for name in given.keys() & {"weights", "num_classes", "device"}:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from snslib.arguments import few, near
 from snslib.inference import choose_device, device_of
+from snslib.training import pretrained
 
 
 @dataclass(frozen=True)
@@ -144,12 +145,21 @@ def _from_factory(package: str, attribute: str) -> nn.Module:
     return model
 
 
+def _safetensors(path: Path) -> Mapping[str, Tensor]:
+    """What a file holds; of one that snslib wrote, the checksums are compared."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    with safe_open(path, "pt") as file:
+        about = file.metadata() or {}
+    ours = "checked" in about or "sha256" in about.get("state", "")
+    return pretrained.read(path)[0] if ours else load_file(path)
+
+
 def _load_weights(model: nn.Module, path: Path) -> None:
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
+            state = _safetensors(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:

@@ -10,8 +10,16 @@ from snslib import arguments
 from snslib.profile.measure import check, profile
 
 
+def _shown(argument: str) -> str:
+    """What an argument of :func:`profile` is called here: "model" is the name of one of the study's settings."""
+    return "network" if argument == "model" else argument
+
+
 def options() -> dict[str, tuple[Any, str]]:
-    """Type and text, with the default in brackets, of those arguments of :func:`profile` that a shell can pass."""
+    """Type and text, with the default in brackets, of those arguments of :func:`profile` that a shell can pass.
+
+    The argument ``model`` is called "network".
+    """
     defaults = {name: one.default for name, one in inspect.signature(profile).parameters.items()}
     found = {}
     for name, hint in typing.get_type_hints(profile, include_extras=True).items():
@@ -19,7 +27,8 @@ def options() -> dict[str, tuple[Any, str]]:
             kind, text = typing.get_args(hint)
             default = defaults[name]
             shown = f"{default * 255:g}/255" if isinstance(default, float) else default
-            found[name] = (kind, f"{text} ({shown})" if isinstance(default, (int, float, str)) else text)
+            text += f" ({shown})" * isinstance(default, (int, float, str))
+            found[_shown(name)] = (kind, text)
     return found
 
 
@@ -27,8 +36,8 @@ def from_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of :func:`profile` that a notebook's parameters or a command's options stand for, checked.
 
     Args:
-        parameters: names to values, which may be strings as papermill and a shell pass them: "8/255", "0.5,0.5,0.5".
-            None leaves the default.
+        parameters: names of :func:`options` to values, which may be strings as papermill and a shell pass them:
+            "8/255", "0.5,0.5,0.5". None leaves the default.
 
     Raises:
         ValueError: an unknown name, a value of the wrong type or out of range; the message names it.
@@ -37,8 +46,9 @@ def from_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     for name in parameters:
         arguments.one_of("parameter", name, known)
     given = {name: _parse(name, value, known[name][0]) for name, value in parameters.items() if value is not None}
-    check(given)
-    return given
+    run = {name: given[_shown(name)] for name in inspect.signature(profile).parameters if _shown(name) in given}
+    check(run)
+    return run
 
 
 def _parse(name: str, value: Any, wanted: Any) -> Any:

@@ -40,6 +40,13 @@ class Defense:
     starts_from: str | None = None
     fraction: float | None = None
 
+    @property
+    def steered_by(self) -> str:
+        """The settings that decide whether training converges: its peak learning rate, and a weight of the loss."""
+        if self.schedule is _vanilla:
+            return "vanilla_lr"
+        return "pat_lr" if self.schedule is _adversarial else "lr or lam"
+
 
 def _schedule(settings: Settings, epochs: int, lr: float, first_layer: str | None = None) -> Schedule:
     s = settings

@@ -1,5 +1,6 @@
 """The trained networks of one setting."""
 
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -20,7 +21,7 @@ from snslib.study.defenses import DEFENSES, Defense
 from snslib.study.measurements.measured import shared_accuracy
 from snslib.study.measurements.sensitivities import sensitivity
 from snslib.study.settings import Settings
-from snslib.training import parallel
+from snslib.training import parallel, pretrained
 from snslib.training.datasets import load_dataset
 from snslib.training.fixed_pairs import adversarial_images
 from snslib.training.loop import History, train
@@ -38,7 +39,9 @@ class Networks:
 
     Networks and records are kept in ``folder`` under a hash of all that they depend on: data, configuration, seed and
     the code of snslib. Whatever is there already is read; whatever is missing is made, with what it needs before it.
-    Of several processes, which share the work, the first one alone reads and writes.
+    Of several processes, which share the work, the first one alone reads and writes. Their number decides what a
+    network becomes (see :func:`snslib.training.loop.train`), so that each number of processes has networks of its own;
+    those that are published serve all.
 
     Args:
         settings: see :mod:`snslib.study.settings`.
@@ -120,7 +123,8 @@ class Networks:
         """The model trained with a defense, in eval mode, on the settings' device; trained first where it is not there.
 
         Raises:
-            ValueError: an unknown defense.
+            ValueError: an unknown defense; training that diverges, with the settings to lower; a file of a model that
+                is damaged, or that holds another network.
         """
         tensors, _ = self._trained(defense)
         model = self._build()
@@ -133,7 +137,7 @@ class Networks:
         That is ``results/`` where a model of this configuration is published.
         """
         recipe = self.configuration(defense)
-        found = results.find_model(self.data.name, recipe)
+        found = results.find_model(self.data, recipe)
         return found or self.folder / "models" / f"{defense}-{records.key(recipe)}.safetensors"
 
     def history(self, defense: str) -> History:
@@ -155,6 +159,7 @@ class Networks:
             "schedule": asdict(how.schedule(s)),
             "code": records.code(*TRAINING_CODE),
             "torch": torch.__version__.split("+")[0],
+            **({"processes": parallel.world_size()} if parallel.world_size() > 1 else {}),  # see training.loop.train
             **({"attack": self.attack_key} if how.attacks else {}),
             **how.depends_on(self),
         }
@@ -190,7 +195,13 @@ class Networks:
                     model = self._build()
             checkpoint = path.with_suffix(".partial")
             schedule = how.schedule(self.settings)
-            history = train(model, self.data, objective, schedule, self._validate, checkpoint, self.progress)
+            try:
+                history = train(
+                    *(model, self.data, objective, schedule, self._validate, checkpoint, self.progress, recipe),
+                    steered_by=how.steered_by,
+                )
+            except FloatingPointError as error:
+                raise ValueError(f"{how.steered_by}: {defense}: {error}") from error
             state = {"recipe": recipe, "history": history, **files.provenance(self.device, parallel.world_size())}
 
             def save() -> None:
@@ -198,7 +209,18 @@ class Networks:
                 checkpoint.unlink()
 
             parallel.on_first_process(save)
-        return parallel.on_first_process(lambda: load_tensors(path))
+        return parallel.on_first_process(lambda: self._read(path, recipe))
+
+    def _read(self, path: Path, recipe: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """A trained model, of the cache or published; it has taken too long to be made anew without a word."""
+        published = path.is_relative_to(pretrained.RESULTS)
+        tensors, state = pretrained.read(path) if published else load_tensors(path)
+        wanted, there = recipe, state.get("recipe")
+        if published:
+            wanted, there = results.configuration(wanted), results.configuration(there)
+        if records.key(there) != records.key(wanted):
+            raise ValueError(f"{path} holds another network than its name says; delete it, and it is made anew")
+        return tensors, state
 
     def _validate(self, model: nn.Module) -> dict[str, float]:
         split = self.data.validation.take(N_VALIDATE)
@@ -213,12 +235,26 @@ class Networks:
         """x' of every training image, made once by PGD on the vanilla model; float32 (N, 3, H, W), in their order."""
         inputs = {"vanilla": self.configuration("vanilla"), **self.attack_key}
         path = self.folder / "pairs" / f"pgd-{records.key(inputs)}.safetensors"
-        if not parallel.on_first_process(path.exists):
+
+        def read() -> Tensor | None:
+            if not path.exists():
+                return None
+            try:
+                tensors, state = load_tensors(path)
+                if records.key(state) != records.key(inputs):
+                    raise ValueError(f"{path} holds other pairs than its name says")
+            except ValueError as error:
+                warnings.warn(f"dual pairs are made anew: {error}", stacklevel=2)
+                return None
+            return tensors["x_adv"]
+
+        found = parallel.on_first_process(read)
+        if found is None:
             self.progress(f"making the dual pairs of {len(self.data.train)} training images with PGD")
             model = self.model("vanilla")
-            made = adversarial_images(model, self.data.train, self.attacks["pgd"])
+            made = found = adversarial_images(model, self.data.train, self.attacks["pgd"]).contiguous()
             parallel.on_first_process(lambda: save_tensors(path, {"x_adv": made}, inputs))
-        return parallel.on_first_process(lambda: load_tensors(path)[0]["x_adv"]).to(self.device)
+        return found.to(self.device)
 
     def stabilised_neurons(self, defense: str) -> dict[str, Tensor]:
         """Omega_l of the stabilised layers (Eq. 2), of the vanilla model on training images."""

@@ -6,14 +6,16 @@ import json
 import os
 import time
 import typing
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from snslib import files
-from snslib.files import PROJECT, provenance, write_json
+from snslib import arguments, files
+from snslib.files import PROJECT, provenance, read_json, write_json
+from snslib.study import schema
 from snslib.training import parallel
 
 
@@ -44,9 +46,25 @@ class Record:
     published: bool = False
 
     @classmethod
-    def from_json(cls, entry: dict[str, Any]) -> "Record":
-        """The record that :meth:`as_json` wrote."""
-        known = {name: entry[name] for name in cls.__dataclass_fields__ if name in entry}
+    def from_json(cls, entry: Any) -> "Record":
+        """The record that :meth:`as_json` wrote.
+
+        Raises:
+            ValueError: it is none: a part is missing or of another type, or the result is not like one of the
+                measurement, see :mod:`snslib.study.schema`.
+        """
+        if type(entry) is not dict:
+            raise ValueError(f"no record but {str(entry)[:40]}")
+        if missing := {"what", "result", "config"} - entry.keys():
+            raise ValueError(f"no record: {', '.join(sorted(missing))} is missing")
+        types = {each.name: typing.get_origin(each.type) or each.type for each in fields(cls)}
+        del types["provenance"]
+        known = {name: entry[name] for name in types if name in entry}
+        for name, value in known.items():
+            if types[name] not in (Any, type(value)):
+                raise ValueError(f"no record: {name} is {str(value)[:40]}")
+        if problem := schema.problem(entry["result"], schema.RESULTS.get(entry["what"], schema.anything)):
+            raise ValueError(f"no record of {entry['what']}: {problem}")
         return cls(**known, provenance={name: value for name, value in entry.items() if name not in known})
 
     def as_json(self) -> dict[str, Any]:
@@ -65,8 +83,8 @@ def default_folder() -> Path:
     return (PROJECT if (PROJECT / "pyproject.toml").exists() else Path.home()) / ".cache" / "snslib"
 
 
-def key(inputs: dict[str, Any]) -> str:
-    """16 hexadecimal digits that stand for ``inputs``, whatever the order of its keys."""
+def key(inputs: Any) -> str:
+    """16 hexadecimal digits that stand for ``inputs``, JSON-able, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -135,7 +153,8 @@ def record(
 ) -> Record:
     """The record of a measurement: read where it is there, else computed, written and returned.
 
-    Of several processes the first one reads and writes; all compute.
+    A file that holds no record of this measurement and these inputs is made anew, with a warning. Of several processes
+    the first one reads and writes; all compute.
 
     Args:
         folder: where records are kept.
@@ -146,7 +165,7 @@ def record(
         compute: makes the result, JSON-able.
 
     Raises:
-        ValueError: the record's file is damaged.
+        ValueError: the result is not like one of this measurement, such as NaN; nothing is written.
     """
     path = record_path(folder, what, inputs)
 
@@ -154,15 +173,23 @@ def record(
         if not path.exists():
             return None
         try:
-            return Record.from_json(json.loads(path.read_text()))
-        except (json.JSONDecodeError, TypeError) as error:
-            raise ValueError(f"{path} is damaged ({error}); delete it, and it is measured anew") from error
+            found = Record.from_json(read_json(path))
+            if found.what != what or key(found.config) != key(inputs):
+                raise ValueError(f"a record of {found.what} with another configuration")
+        except ValueError as error:
+            warnings.warn(f"{path} is damaged ({error}), and is measured anew", stacklevel=2)
+            return None
+        return found
 
     def write() -> Record:
         seconds = {"seconds": round(time.perf_counter() - began, 2)}
         made = Record(what, result, inputs, **about, provenance=seconds | provenance(device, parallel.world_size()))
-        write_json(path, made.as_json())
-        return typing.cast(Record, read())
+        try:
+            found = Record.from_json(json.loads(json.dumps(made.as_json())))
+            write_json(path, made.as_json())
+        except ValueError as error:
+            raise ValueError(f"{what}: what was measured is {error}; nothing is written") from error
+        return found
 
     found = parallel.on_first_process(read)
     if found is not None:
@@ -173,5 +200,5 @@ def record(
 
 
 def record_path(folder: Path, what: str, inputs: dict[str, Any]) -> Path:
-    """Where the record of a measurement is kept; ``inputs`` are its "config"."""
-    return folder / "records" / f"{what}-{key(inputs)}.json"
+    """Where the record of a measurement is kept; ``inputs`` are its "config". ValueError for a name that is none."""
+    return arguments.inside("what", folder / "records", f"{what}-{key(inputs)}.json")

@@ -45,13 +45,18 @@ def reproduce(
         base: the setting that the rows vary.
         folder: of the cache, see :class:`snslib.study.networks.Networks`.
         rows: names of ROWS; None takes all that the network can have.
-        hours: no training or measurement begins later than this after the start.
+        hours: no training or measurement begins later than this after the start, >= 0.
         progress: takes a line on the progress.
 
     Raises:
-        ValueError: an unknown row; a row of that name is published with another configuration.
+        ValueError: an unknown row; a row of that name is published with another configuration, or rows of other images
+            under the name of the data set.
     """
     possible = rows_for(base.model)
+    if not hours >= 0:
+        raise ValueError(f"hours: expected a number >= 0, got {hours!r}")
+    if rows is not None and (isinstance(rows, str) or not rows):
+        raise ValueError(f"rows: expected a list of {', '.join(possible)}, got {arguments.shown(rows)}")
     for name in rows or ():
         arguments.one_of("rows", name, possible)
     wanted = [name for name in possible if rows is None or name in rows]
@@ -97,6 +102,10 @@ def measure_between_rows(networks: Networks) -> None:
 def _steps(name: str, networks: Networks) -> list[Callable[[], None]]:
     """What is to be done for one row, in order."""
     row, base = ROWS[name], networks.settings
+
+    def bind() -> None:  # first of all, so that rows of other images are noticed before days of training
+        results.publish_data(networks.data)
+
     of_row = networks.with_settings(row.settings(base))
     stem = name if base.seed == 0 else f"{name}-seed{base.seed}"
     record = pretrained.RESULTS / folder_of(base) / f"{stem}.json"
@@ -106,9 +115,10 @@ def _steps(name: str, networks: Networks) -> list[Callable[[], None]]:
 
     if name in FIG_3B:
         sketch = of_row.with_settings(n_test=min(base.n_test, N_FIG_3B))
-        return [measured(partial(each, sketch, row.defense)) for each in (measure.accuracy, measure.accuracy_on_fixed)]
+        sketched = (measure.accuracy, measure.accuracy_on_fixed)
+        return [bind, *(measured(partial(each, sketch, row.defense)) for each in sketched)]
     publish = partial(_publish, of_row, row.defense, record.with_suffix(".safetensors"))
-    return [publish, *map(measured, _measurements(of_row, name))]
+    return [bind, publish, *map(measured, _measurements(of_row, name))]
 
 
 def _measurements(of_row: Networks, name: str) -> list[Callable[[], Record]]:

@@ -7,6 +7,7 @@ from typing import Any
 from snslib.study import results
 from snslib.study.defenses import LABELS
 from snslib.study.settings import PROFILES, Settings
+from snslib.training import datasets
 from snslib.training.models import SWITCHABLE
 
 
@@ -152,7 +153,7 @@ def rows_for(model: str) -> list[str]:
 
 def folder_of(settings: Settings) -> str:
     """Where the rows of a setting are kept in ``results/``: data set and network, such as "cifar10/vgg16-w0.25"."""
-    return f"{settings.dataset}/{settings.model}-w{settings.width:g}"
+    return f"{datasets.identity(settings.dataset)}/{settings.model}-w{settings.width:g}"
 
 
 def recorded_profile(name: str) -> str:

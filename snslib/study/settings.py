@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import torch
 
 from snslib import arguments, inference, losses, sensitivity
-from snslib.arguments import parse
+from snslib.arguments import Within, parse
+from snslib.data import Dataset
 from snslib.inference import choose_device
 from snslib.training import datasets, models, objectives
 
@@ -17,7 +18,10 @@ from snslib.training import datasets, models, objectives
 class Settings:
     """Every number that a result depends on. A profile gives all of them; parameters replace single ones.
 
-    The texts are those of the command line's ``--help``.
+    The texts are those of the command line's ``--help``; a number's range stands in its text and nowhere else.
+
+    Raises:
+        ValueError: a value of another type or out of its range; the message names it.
     """
 
     profile: Annotated[
@@ -27,26 +31,28 @@ class Settings:
     ]
     dataset: Annotated[str, "digits, cifar10, tiny-imagenet or folder:PATH"]
     model: Annotated[str, "vgg16, alexnet, resnet18 or googlenet"]
-    width: Annotated[float, "factor on the model's channels; 1 is the published network"]
-    eps: Annotated[float, "radius of the attacks, l-infinity in [0, 1] pixel space; 8/255 is understood"]
-    vanilla_epochs: Annotated[int, "epochs of vanilla training"]
-    vanilla_lr: Annotated[float, "peak learning rate of vanilla training"]
-    pat_epochs: Annotated[int, "epochs of adversarial training: NAT, EAT, PAT and ALP alike"]
-    pat_lr: Annotated[float, "peak learning rate of adversarial training"]
-    source_epochs: Annotated[int, "epochs of vanilla training of each static model that EAT attacks"]
-    epochs: Annotated[int, "epochs of SNS training, which starts from the vanilla model"]
-    lr: Annotated[float, "peak learning rate of SNS training"]
-    lam: Annotated[float, "lambda of Eq. 10 and 11, the weight of the SNS loss"]
+    width: Annotated[float, Within("factor on the model's channels; 1 is the published network", 0, 4, above=True)]
+    eps: Annotated[float, Within("radius of the attacks, l-infinity in [0, 1] pixel space; 8/255 is understood", 0, 1)]
+    vanilla_epochs: Annotated[int, Within("epochs of vanilla training", 1, 100_000)]
+    vanilla_lr: Annotated[float, Within("peak learning rate of vanilla training", 0, 100)]
+    pat_epochs: Annotated[int, Within("epochs of adversarial training: NAT, EAT, PAT and ALP alike", 1, 100_000)]
+    pat_lr: Annotated[float, Within("peak learning rate of adversarial training", 0, 100)]
+    source_epochs: Annotated[
+        int, Within("epochs of vanilla training of each static model that EAT attacks", 1, 100_000)
+    ]
+    epochs: Annotated[int, Within("epochs of SNS training, which starts from the vanilla model", 1, 100_000)]
+    lr: Annotated[float, Within("peak learning rate of SNS training", 0, 100)]
+    lam: Annotated[float, Within("lambda of Eq. 10 and 11, the weight of the SNS loss", 0, 1_000_000)]
     first_layer: Annotated[
         str, "lowest layer that SNS stabilises, a convolution or fc, and the lowest it trains unless train_all"
     ]
-    validation: Annotated[int, "training images held out"]
-    n_pairs: Annotated[int, "training images from which the sensitive neurons are selected"]
-    n_test: Annotated[int, "test images on which accuracy and sensitivity are measured"]
-    batch_size: Annotated[int, "images per training step, over all processes"] = 128
-    step_size: Annotated[float | None, "of PGD and MI-FGSM; eps / 10 unless given, as in section 3.1"] = None
-    steps: Annotated[int, "of PGD and MI-FGSM"] = 10
-    fraction: Annotated[float, "share of each layer's neurons that count as sensitive"] = 0.1
+    validation: Annotated[int, Within("training images held out", 0, 10_000_000)]
+    n_pairs: Annotated[int, Within("training images from which the sensitive neurons are selected", 2, 10_000_000)]
+    n_test: Annotated[int, Within("test images on which accuracy and sensitivity are measured", 1, 10_000_000)]
+    batch_size: Annotated[int, Within("images per training step, over all processes", 2, 1_000_000)] = 128
+    step_size: Annotated[float | None, Within("of PGD and MI-FGSM; eps / 10 unless given (section 3.1)", 0, 1)] = None
+    steps: Annotated[int, Within("of PGD and MI-FGSM", 1, 100_000)] = 10
+    fraction: Annotated[float, Within("share of each layer's neurons that count as sensitive", 0, 1, above=True)] = 0.1
     neurons: Annotated[str, "which neurons SNS stabilises: sensitive, or as many least or random ones"] = "sensitive"
     switched_off: Annotated[bool, "whether SNS switches its neurons off before it trains: true or false"] = False
     pairs: Annotated[
@@ -57,22 +63,13 @@ class Settings:
     reduction: Annotated[
         str, "the reading of Eq. 9's norm: mean, space_mean or sum; or a remedy of ours: relative or image_relative"
     ] = "mean"
-    image_size: Annotated[int | None, "side in pixels, for folders of images of different sizes"] = None
-    seed: Annotated[int, "decides initialisation, shuffling and augmentation"] = 0
+    image_size: Annotated[int | None, Within("side in pixels, for folders of images of several sizes", 32, 4096)] = None
+    seed: Annotated[int, Within("decides initialisation, shuffling and augmentation", 0, 2**32 - 1)] = 0
     device: Annotated[str | None, "cpu or cuda; a GPU if there is one, unless given"] = None
     precision: Annotated[str, "of the network's passes in training: float32 or bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("eps", "vanilla_lr", "pat_lr", "lr", "lam"):
-            arguments.not_negative(name, getattr(self, name))
-        for name in ("vanilla_epochs", "pat_epochs", "source_epochs", "epochs", "n_test", "steps"):
-            arguments.at_least(name, getattr(self, name), 1)
-        for name in ("n_pairs", "batch_size"):
-            arguments.at_least(name, getattr(self, name), 2)
-        if not 0 < self.fraction <= 1:
-            raise ValueError(f"fraction: expected a share in (0, 1], got {self.fraction!r}")
-        if not 0 < self.width <= 4:
-            raise ValueError(f"width: expected a factor in (0, 4], got {self.width!r}")
+        arguments.stated(vars(self), typing.get_type_hints(Settings, include_extras=True))
         if not datasets.is_folder(self.dataset):
             arguments.one_of("dataset", self.dataset, (*datasets.NAMES, "folder:PATH"))
         arguments.one_of("model", self.model, models.BUILDERS)
@@ -88,7 +85,6 @@ class Settings:
             )
         if self.step_size is None:
             object.__setattr__(self, "step_size", self.eps / 10)
-        arguments.not_negative("step_size", typing.cast(float, self.step_size))
         object.__setattr__(self, "device", choose_device(self.device))
 
     @property
@@ -219,10 +215,29 @@ def _first_stabilised(model: str) -> str:
     return next((settings.first_layer for settings in same_model), "conv1")
 
 
-def table(settings: Settings) -> list[tuple[str, str]]:
-    """Name and value of every setting, for people."""
+def missing(settings: Settings, data: Dataset) -> dict[str, str]:
+    """The settings that ask for more images than there are, each to how many are used instead, in words.
+
+    Args:
+        settings: the settings.
+        data: their data set, from which the validation images are held out.
+    """
+    used = {"n_test": len(data.test), "n_pairs": len(data.train), "validation": len(data.validation)}
+    found = {}
+    for name, count in used.items():
+        if count < (asked := getattr(settings, name)):
+            why = ", at most a fifth of the training images" if name == "validation" else " are there"
+            found[name] = f"{count:,} of the {asked:,} asked for{why}"
+    return found
+
+
+def table(settings: Settings, data: Dataset | None = None) -> list[tuple[str, str]]:
+    """Name and value of every setting, for people; with the data set, what is used of the images asked for."""
+    instead = missing(settings, data) if data else {}
 
     def show(name: str, value: Any) -> str:
+        if name in instead:
+            return instead[name]
         if name in ("eps", "step_size"):
             return f"{value * 255:.4g}/255"
         return f"{value:g}" if isinstance(value, float) else str(value)

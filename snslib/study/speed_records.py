@@ -1,9 +1,10 @@
 """The records of speed in ``results/``: what ``benchmarks/`` measured, by device and section."""
 
-import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from snslib import files
@@ -40,18 +41,33 @@ class SpeedRecords:
 
 
 def read(device: str = "all") -> SpeedRecords:
-    """The records of a device, "cpu" or "cuda", or of "all" that are there.
+    """The records of a device, "cpu" or "cuda", or of "all" that are there; a damaged file is left out with a warning.
 
     Raises:
         ValueError: nothing was measured on it.
     """
-    paths = sorted(FOLDER.glob("speed_*.json" if device == "all" else f"speed_{device}.json"))
-    if not paths:
+    devices = {}
+    for path in sorted(FOLDER.glob("speed_*.json" if device == "all" else f"speed_{device}.json")):
+        try:
+            devices[path.stem.removeprefix("speed_")] = _sections(path, "rows")
+        except ValueError as error:
+            warnings.warn(f"left out: {error}", stacklevel=2)
+    if not devices:
         raise ValueError(f"record: there are no measurements on {device}; make bench DEVICE={device} makes them")
-    return SpeedRecords({path.stem.removeprefix("speed_"): json.loads(path.read_text()) for path in paths})
+    return SpeedRecords(devices)
 
 
 def convolutions() -> dict[str, Any]:
     """Release of PyTorch to the small convolutions that it computes wrong, from ``benchmarks/convolutions.py``."""
-    found: dict[str, Any] = json.loads((FOLDER / "convolutions.json").read_text())
-    return found
+    return _sections(FOLDER / "convolutions.json", "wrong")
+
+
+def _sections(path: Path, part: str) -> dict[str, Any]:
+    """Names to objects with a list as one part; ValueError where a file holds anything else."""
+    try:
+        held: dict[str, Any] = files.read_json(path)
+        if not held or any(type(section[part]) is not list for section in held.values()):
+            raise ValueError(f"it has no lists of {part}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); git checkout brings it back") from error
+    return held

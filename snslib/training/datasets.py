@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from snslib import arguments
 from snslib.data import Dataset, Split, fixed_order, hold_out
-from snslib.training.image_folders import load_folder
+from snslib.training.image_folders import load_folder, name_of
 
 
 def load_dataset(
@@ -32,7 +33,8 @@ def load_dataset(
       (uint8, `(N, H, W, 3)`), `train_labels.npy` (integers), the same for `test`, and `classes.txt` (a name a line).
       A `source.json` beside them, `{"source": words, "sha256": checksum}`, makes damage to any pixel or label known.
     - `"folder:PATH"`, or the path of a folder that exists: `train/<class>/*` and `test/<class>/*` (or `val/`), as png,
-      jpg, jpeg, bmp, webp or gif; the shorter side is resized to `image_size` and the centre cut out.
+      jpg, jpeg, bmp, webp or gif; the shorter side is resized to `image_size` and the centre cut out, a photograph
+      turned upright before.
 
     Args:
         name: one of the above.
@@ -47,8 +49,10 @@ def load_dataset(
             do), or an argument out of range. A set is never used in part.
     """
     name = str(name)
-    if image_size is not None and (not is_folder(name) or image_size < 1):
-        raise ValueError(f"image_size must be positive, and is for folders of images only; got {image_size} for {name}")
+    if image_size is not None:
+        arguments.at_least("image_size", image_size, 1)
+    if image_size is not None and not is_folder(name):
+        raise ValueError(f"image_size: is for folders of images only, got {image_size} for {name}")
     if name == "digits":
         data = _load_digits()
     elif name in _CACHES:
@@ -57,19 +61,24 @@ def load_dataset(
         data = load_folder(Path(name.removeprefix("folder:")).expanduser(), image_size)
     else:
         known = ", ".join(repr(known) for known in NAMES)
-        raise ValueError(f"name must be {known}, 'folder:PATH' or the path of a folder of images, got {name!r}")
+        raise ValueError(f"name: expected {known}, 'folder:PATH' or the path of a folder of images, got {name!r}")
 
     if validation is None:
         validation = 200 if name == "digits" else 0
-    if not isinstance(validation, int) or not 0 <= validation < len(data.train):
-        raise ValueError(f"validation must be a whole number from 0 to {len(data.train) - 1}, got {validation!r}")
+    arguments.number("validation", validation, 0, len(data.train) - 1, whole=True, about="training images held out")
     train, held_out = hold_out(data.train, validation)
     return replace(data, train=train, validation=held_out)
 
 
 def is_folder(name: str) -> bool:
     """Whether `name` means a folder of images: `"folder:PATH"`, or the path of a folder that exists."""
-    return name.startswith("folder:") or (name not in NAMES and Path(name).expanduser().is_dir())
+    return name.startswith("folder:") or (name not in ("", *NAMES) and Path(name).expanduser().is_dir())
+
+
+def identity(name: str | Path) -> str:
+    """The name that the data set loaded by this one has, see :class:`snslib.data.Dataset`."""
+    name = str(name)
+    return name_of(Path(name.removeprefix("folder:"))) if is_folder(name) else name
 
 
 def default_root() -> Path:

@@ -38,7 +38,7 @@ def load_folder(folder: Path, image_size: int | None) -> Dataset:
 
     train = read(train_files)
     return Dataset(
-        name=folder.resolve().name,
+        name=name_of(folder),
         classes=tuple(train_files),
         train=train,
         validation=train.take(0),
@@ -48,6 +48,11 @@ def load_folder(folder: Path, image_size: int | None) -> Dataset:
         origin="a folder of images",
         official=None,
     )
+
+
+def name_of(folder: Path) -> str:
+    """The name of a folder as a data set, which no published set can have: "folder:NAME"."""
+    return f"folder:{folder.expanduser().resolve().name}"
 
 
 def _list_images(folder: Path) -> dict[str, list[Path]]:
@@ -90,6 +95,9 @@ def common_size(paths: Sequence[Path]) -> int:
 def read_images(paths: Sequence[Path], size: int) -> Tensor:
     """Image files as uint8 (N, 3, size, size), the shorter side of each resized to ``size`` and the centre cut out.
 
+    A photograph that says how the camera was held (its EXIF orientation) is turned or mirrored upright before, as
+    viewers show it and its photographer saw it; a network would else be asked about a picture on its side.
+
     Raises:
         ValueError: a file that is no image.
     """
@@ -100,13 +108,14 @@ def read_images(paths: Sequence[Path], size: int) -> Tensor:
 
 
 def _read_image(path: Path, size: int) -> np.ndarray:
-    """uint8 `(size, size, 3)`: shorter side resized to `size`, centre cut out; unchanged when it has that size."""
+    """uint8 `(size, size, 3)`: upright, shorter side resized to `size`, centre cut out; as it is when of that size."""
     from PIL import Image, ImageOps
 
     with _opened(path) as image:
         if image.mode[0] in "IF":
             raise ValueError(f"its mode is {image.mode}, which would be clipped to 8 bits, not scaled")
-        return np.asarray(ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+        upright = ImageOps.exif_transpose(image)
+        return np.asarray(ImageOps.fit(upright.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The training loop of every defense; they differ in the objective."""
 
-import math
+import json
 import statistics
 import time
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import OneCycleLR
 
 from snslib import arguments
@@ -36,7 +37,7 @@ class Schedule:
         momentum, weight_decay: SGD's.
         first_layer: the lowest layer that is trained (section 4.2 trains conv8 and what follows); everything below
             keeps its weights, and its BatchNorm stays in eval mode. None trains all.
-        seed: decides shuffling, augmentation and dropout.
+        seed: decides shuffling, augmentation and dropout, >= 0.
         precision: of the network's passes, "float32" or "bfloat16"; weights and their updates are float32 in both.
     """
 
@@ -53,6 +54,7 @@ class Schedule:
         arguments.one_of("precision", self.precision, PRECISIONS)
         arguments.at_least("epochs", self.epochs, 1)
         arguments.at_least("batch_size", self.batch_size, 2)
+        arguments.at_least("seed", self.seed, 0)
         for name in ("lr", "momentum", "weight_decay"):
             arguments.not_negative(name, getattr(self, name))
 
@@ -65,6 +67,8 @@ def train(
     validate: Callable[[nn.Module], dict[str, float]] | None = None,
     checkpoint: Path | None = None,
     progress: Callable[[str], None] = print,
+    recipe: dict[str, Any] | None = None,
+    steered_by: str = "lr",
 ) -> History:
     """Train ``model`` in place on ``data.train``.
 
@@ -88,6 +92,8 @@ def train(
         validate: called after each epoch, in every process; what it returns joins that epoch's entry of the history.
         checkpoint: a file that is rewritten after each epoch and continued from if it is there.
         progress: takes one line per epoch.
+        recipe: what else the run depends on, JSON-able: a checkpoint of another one is refused.
+        steered_by: the settings to lower when training diverges, for the message.
 
     Returns:
         Per epoch: "epoch", "lr" (its last), "loss" and its terms (means over the steps), what ``validate`` returned,
@@ -96,17 +102,23 @@ def train(
     Raises:
         ValueError: an unknown first_layer, a damaged checkpoint or one of another run, batches that the processes
             cannot share evenly.
-        FloatingPointError: the loss is no longer finite; the last checkpoint remains.
+        FloatingPointError: training diverged: in some step the loss or the norm of its gradient is not finite, or after
+            some epoch a weight, a statistic, or what ``validate`` computes. It ends there, before the weights follow
+            such a gradient; the message says what to lower, and what the checkpoint, which stays, holds.
     """
     device = device_of(model)
+    arguments.number(
+        "data.train.labels", arguments.highest_class("data.train.labels", data.train.labels), 0, data.num_classes - 1
+    )
     if must_be_contiguous(model):
         model.to(memory_format=torch.contiguous_format)
     train_split = data.train.to(device)
     bottom, _ = split_at(model, schedule.first_layer)
     optimizer, scheduler = _optimizer(_parameters_except(model, bottom), len(train_split), schedule)
     history: History = []
+    run = {"schedule": asdict(schedule), "recipe": recipe}
     if checkpoint is not None and parallel.on_first_process(checkpoint.exists):
-        history = _load_checkpoint(checkpoint, model, optimizer, scheduler, schedule)
+        history = _load_checkpoint(checkpoint, model, optimizer, scheduler, run)
         progress(f"continuing after epoch {len(history)} of {schedule.epochs}")
 
     pairs: FrozenLayersCache | None = None
@@ -115,25 +127,31 @@ def train(
         for epoch in range(len(history) + 1, schedule.epochs + 1):
             began = time.perf_counter()
             seed = schedule.seed * 100_003 + epoch
-            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-                torch.manual_seed(seed + 1_000_000_007 * parallel.rank())
-                objective.start_epoch(model, train_split)
-                if objective.pairs is not None and (pairs is None or pairs.x_adv is not objective.pairs):
-                    pairs = FrozenLayersCache(model, schedule.first_layer, train_split, objective.pairs)
-                model.train()
-                bottom.eval()
-                curves = _train_epoch(model, data, train_split, pairs, objective, schedule, optimizer, scheduler, seed)
-            model.eval()
-            terms = {name: statistics.fmean(values) for name, values in curves.items()}
-            if not math.isfinite(terms["loss"]):
+            try:
+                with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                    torch.manual_seed(seed + 1_000_000_007 * parallel.rank())
+                    objective.start_epoch(model, train_split)
+                    if objective.pairs is not None and (pairs is None or pairs.x_adv is not objective.pairs):
+                        pairs = FrozenLayersCache(model, schedule.first_layer, train_split, objective.pairs)
+                    model.train()
+                    bottom.eval()
+                    curves = _train_epoch(
+                        model, data, train_split, pairs, objective, schedule, optimizer, scheduler, seed
+                    )
+                _check_state(model)
+                model.eval()
+                validated = validate(model) if validate else {}
+            except FloatingPointError as error:
+                left = f"{checkpoint} holds epoch {epoch - 1}" if checkpoint and history else "no epoch is kept"
                 raise FloatingPointError(
-                    f"the loss became {terms['loss']} in epoch {epoch}; lower lr (now {schedule.lr:g}) or lam"
-                )
-            validated = validate(model) if validate else {}
+                    f"training diverged in epoch {epoch}: {error}; lower {steered_by} (the learning rate is "
+                    f"{schedule.lr:g}); {left}"
+                ) from error
+            terms = {name: statistics.fmean(values) for name, values in curves.items()}
             lr, seconds = float(scheduler.get_last_lr()[0]), time.perf_counter() - began
             history.append({"epoch": epoch, "lr": lr, **terms, **validated, "seconds": seconds, "steps": curves})
             if checkpoint is not None:
-                save = partial(_save_checkpoint, checkpoint, model, optimizer, scheduler, schedule, history)
+                save = partial(_save_checkpoint, checkpoint, model, optimizer, scheduler, run, history)
                 parallel.on_first_process(save)
             progress(_describe(history, schedule.epochs))
     finally:
@@ -190,12 +208,29 @@ def _train_epoch(
                 loss, terms = loss_of(x, x_adv, y[mine])
             optimizer.zero_grad()
             loss.backward()
+            _check_step(len(curves.get("loss", ())) + 1, loss, optimizer)
             optimizer.step()
             scheduler.step()
             for name, value in {"loss": loss, **terms}.items():
                 curves.setdefault(name, []).append(value.detach())
-    # The parts of a batch are equally large. It is only here that anybody waits for the device.
+    # The parts of a batch are equally large.
     return {name: parallel.mean(torch.stack(values), 1).tolist() for name, values in curves.items()}
+
+
+def _check_step(number: int, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """The loss and the norm of the gradient are finite: the one look per step for which the device is waited for."""
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = get_total_norm(gradients)
+    if not (loss.detach() + norm).isfinite():
+        what = "the loss" if norm.isfinite() else "the norm of the gradient"  # which is the same in all processes
+        raise FloatingPointError(f"{what} became {(loss if norm.isfinite() else norm).item()} in step {number}")
+
+
+def _check_state(model: nn.Module) -> None:
+    """Weights and statistics are finite, as the last step of an epoch has left them."""
+    for name, value in model.state_dict().items():
+        if not value.isfinite().all():
+            raise FloatingPointError(f"{name} is not finite after its last step")
 
 
 def _describe(history: History, epochs: int) -> str:
@@ -210,22 +245,22 @@ def _save_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     scheduler: OneCycleLR,
-    schedule: Schedule,
+    run: dict[str, Any],
     history: History,
 ) -> None:
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors[f"momentum.{index}"] = state["momentum_buffer"]
-    state = {"schedule": asdict(schedule), "history": history, "scheduler": scheduler.state_dict()}
-    save_tensors(path, tensors, state)
+    save_tensors(path, tensors, {**run, "history": history, "scheduler": scheduler.state_dict()})
 
 
 def _load_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, scheduler: OneCycleLR, schedule: Schedule
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, scheduler: OneCycleLR, run: dict[str, Any]
 ) -> History:
     tensors, state = parallel.on_first_process(lambda: load_tensors(path))
-    if state["schedule"] != asdict(schedule):
-        raise ValueError(f"checkpoint: {path} is of another run, {state['schedule']}; delete it or name another file")
+    of_file = {name: state.get(name) for name in run}
+    if of_file != json.loads(json.dumps(run)):
+        raise ValueError(f"checkpoint: {path} is of another run, {of_file}; delete it or name another file")
     try:
         model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
     except RuntimeError as error:

@@ -89,15 +89,17 @@ def switch_off(model: nn.Module, neurons: Mapping[str, Tensor]) -> None:
         ValueError: an unknown layer, one of another kind, or a neuron that a layer does not have; nothing is changed.
     """
     norms: dict[str, nn.BatchNorm2d] = {}
+    chosen: dict[str, Tensor] = {}
     for name, layer in arguments.layers(model, list(neurons)).items():
         match list(layer.children()):
             case nn.Conv2d(), nn.BatchNorm2d() as norm, nn.ReLU():
                 norms[name] = norm
-                arguments.channels("neurons", name, neurons[name], norm.num_features)
+                chosen[name] = arguments.indices("neurons", name, neurons[name])
+                arguments.channels("neurons", name, chosen[name], norm.num_features)
             case _:
                 raise ValueError(f"neurons: {name!r} is no convolution, BatchNorm and ReLU, whose neurons could be off")
     for name, norm in norms.items():
-        channels = neurons[name].to(norm.weight.device)
+        channels = chosen[name].to(norm.weight.device)
         norm.weight[channels] = 0
         norm.bias[channels] = 0
 
@@ -271,9 +273,7 @@ def build_model(name: str, num_classes: int = 10, width: float = 1.0, image_size
         ValueError: an unknown name, or a number out of range.
     """
     arguments.one_of("model", name, BUILDERS)
-    if num_classes < 2 or image_size < 32 or not width > 0:
-        raise ValueError(
-            "build_model: expected num_classes >= 2, image_size >= 32 and width > 0, "
-            f"got {num_classes}, {image_size} and {width}"
-        )
+    arguments.at_least("num_classes", num_classes, 2)
+    arguments.at_least("image_size", image_size, 32)
+    arguments.number("width", width, above=True)
     return BUILDERS[name](num_classes, width, image_size)

@@ -19,7 +19,7 @@ from snslib.attacks import Attack, step_ll
 from snslib.data import Split
 from snslib.hooks import record
 from snslib.inference import device_of
-from snslib.losses import adversarial_loss, logit_pairing, sns_loss
+from snslib.losses import REDUCTIONS, adversarial_loss, logit_pairing, sns_loss
 from snslib.training.fixed_pairs import adversarial_images
 
 PAIRS = ("fixed", "epoch", "step")
@@ -75,6 +75,9 @@ class ALP(Objective):
     attack: Attack
     weight: float = 0.5
 
+    def __post_init__(self) -> None:
+        arguments.not_negative("weight", self.weight)
+
     def __call__(
         self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -93,7 +96,7 @@ class EAT(Objective):
     truncated to [0, 2 eps]: with eps = 8 that is C.1's N(0, 8) in [0, 16]. Clean images and x' are mixed 1 to 1.
 
     Args:
-        eps: the standard deviation of the radius, in [0, 1] pixel space, > 0.
+        eps: the standard deviation of the radius, in [0, 1] pixel space, in (0, 1].
         sources: the static models, trained before; on the model's device.
         precision: of the networks' passes in the attack.
     """
@@ -103,8 +106,7 @@ class EAT(Objective):
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        if not self.eps > 0:
-            raise ValueError(f"eps: expected a number > 0, got {self.eps!r}")
+        arguments.number("eps", self.eps, 0, 1, above=True)
 
     def __call__(
         self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
@@ -112,7 +114,7 @@ class EAT(Objective):
         attacked = [*self.sources, model][int(torch.randint(len(self.sources) + 1, ()))]
         radius = torch.nn.init.trunc_normal_(torch.empty(len(x), 1, 1, 1), 0, self.eps, -2 * self.eps, 2 * self.eps)
         radius = radius.abs_().to(x)
-        farthest = step_ll(attacked, x, 2 * self.eps, self.precision)
+        farthest = step_ll(attacked, x, min(2 * self.eps, 1.0), self.precision)
         x_adv = torch.clamp(farthest, x - radius, x + radius)  # as a step of that length, and still in [0, 1]
         loss = adversarial_loss(model(x), model(x_adv), y)
         return loss, {"adv": loss}
@@ -145,6 +147,8 @@ class SNS(Objective):
     one_pass: bool = False
 
     def __post_init__(self) -> None:
+        arguments.not_negative("lam", self.lam)
+        arguments.one_of("reduction", self.reduction, REDUCTIONS)
         arguments.one_of("source", self.source, PAIRS)
         if (self.source == "fixed") == (self.pairs is None) or (self.source != "fixed") == (self.attack is None):
             raise ValueError(f"source: {self.source!r} needs {'pairs' if self.source == 'fixed' else 'an attack'} only")

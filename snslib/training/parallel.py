@@ -267,16 +267,17 @@ class _Normalised(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """PyTorch's kernel takes this process's values for the whole batch; what that leaves out is linear in x."""
-        x, weight, mean, inverse = ctx.saved_tensors
-        grad_x, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
-            grads[0], x, weight, None, None, mean, inverse, True, ctx.eps, [True, True, True]
+        """PyTorch's kernel sums over this process's values; dx is linear in dy and x once the sums are those of all."""
+        (dy,), (x, weight, mean, inverse) = grads, ctx.saved_tensors
+        _, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
+            dy, x, weight, None, None, mean, inverse, True, ctx.eps, [False, True, True]
         )
-        sums = torch.stack([grad_bias, grad_weight])  # of dy, and of dy times the normalised x
-        every = sums.clone()
-        dist.all_reduce(every)
-        error = (sums - every / world_size()) / (x.numel() // x.shape[1])
-        factor = error[1] * weight * inverse.square()
-        shift = error[0] * weight * inverse - factor * mean
-        grad_x.addcmul_(x, factor.view(1, -1, 1, 1)).add_(shift.view(1, -1, 1, 1))
-        return grad_x, grad_weight, grad_bias, None, None, None
+        means = torch.stack([grad_bias, grad_weight])  # of dy, and of dy times the normalised x
+        dist.all_reduce(means)
+        means /= x.numel() // x.shape[1] * world_size()
+        scale = weight * inverse
+        slope = -scale * inverse * means[1]
+        shift = -scale * means[0] - slope * mean
+        scale, slope, shift = (factor.view(1, -1, 1, 1) for factor in (scale, slope, shift))
+        grad_x = (dy * scale).addcmul_(x, slope).add_(shift)  # float32 for bfloat16, so that it is rounded only once
+        return grad_x.to(x.dtype), grad_weight, grad_bias, None, None, None

@@ -1,11 +1,13 @@
 """Published models, loaded by name."""
 
-import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from snslib import files
+from snslib import arguments, files
 from snslib.files import load_tensors
 from snslib.training.models import build_model
 
@@ -20,26 +22,49 @@ def load_pretrained(name: str, device: torch.device | str = "cpu") -> nn.Module:
         device: where to put it.
 
     Raises:
-        ValueError: no model of that name, with those that there are; or a file that is not what was published.
+        ValueError: no model of that name in ``results/``, with those that there are; or a file that is damaged or holds
+            another model.
     """
-    path = RESULTS / f"{name}.safetensors"
+    path = arguments.inside("name", RESULTS, f"{name}.safetensors")
     if not path.exists():
         there = [str(file.relative_to(RESULTS).with_suffix("")) for file in sorted(RESULTS.glob("*/*/*.safetensors"))]
         raise ValueError(
             f"name: no model {name!r} in {RESULTS}; there are {', '.join(there) or 'none'}"
             + ("" if RESULTS.exists() else " (they come with a checkout of the repository)")
         )
-    tensors, state = load_tensors(path)
-    if checksum(tensors) != state["sha256"]:
-        raise ValueError(f"name: {path} is damaged, its checksum is not the recorded one; get it anew")
+    try:
+        tensors, state = read(path, name=name)
+        if state.get("name", name) != name:
+            raise ValueError(f"{path} holds another model, {state['name']}; git checkout brings back its own")
+    except ValueError as error:
+        raise ValueError(f"name: {error}") from error
     model = build_model(state["recipe"]["model"], len(state["classes"]), state["recipe"]["width"], state["image_size"])
     model.load_state_dict(tensors)
     return model.to(device).eval()
 
 
-def checksum(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        values = tensors[name].detach().cpu().contiguous().flatten()
-        digest.update(name.encode() + values.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+def read(path: Path, only_state: bool = False, name: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights of a published model, and its state; ValueError where the file is damaged.
+
+    Args:
+        path: of the model; wherever it lies and whatever its name.
+        only_state: as in :func:`snslib.files.load_tensors`.
+        name: under which it was published; None takes that of any.
+    """
+    first = RESULTS / "checksums.json"
+    if not first.exists():
+        return load_tensors(path, only_state)
+    states = _first_states(first)
+    return load_tensors(path, only_state, {states[name]} if name in states else set(states.values()))
+
+
+@cache
+def _first_states(path: Path) -> dict[str, str]:
+    """Name to SHA-256 of the state, of the models that were published before files held it themselves."""
+    try:
+        states: dict[str, str] = files.read_json(path)["states"]
+        if not all(type(each) is str for each in states.values()):
+            raise ValueError("no names and checksums")
+        return states
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); git checkout brings it back") from error

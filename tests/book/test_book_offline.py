@@ -1,4 +1,4 @@
-"""The built book in a real browser, from its files and without a network: maths, sliders, links, narrow screens."""
+"""The built book in a real browser, from its files and without a network: maths, sliders, links, folds, screens."""
 
 import json
 import shutil
@@ -63,7 +63,7 @@ def opened(browser: Any, path: Path, **options: Any) -> Iterator[tuple[Any, list
     if options.get("java_script_enabled", True):
         page.evaluate("window.MathJax?.startup.promise.then(() => null)")
         if "widget-view+json" in page.content():
-            page.wait_for_selector(".noUi-handle")
+            page.wait_for_selector(".noUi-handle", state="attached")
     yield page, problems
     context.close()
 
@@ -77,9 +77,13 @@ def is_too_wide(page: Any) -> bool:
     return page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
 
 
+def unfold(page: Any) -> None:
+    page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+
+
 @pytest.fixture(scope="module")
 def small_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A book of one page, with maths and a slider, built as the book is; skips where npm cannot fetch the scripts."""
+    """A book of one page, with maths, a slider and a fold, built as the book is; skips without npm's scripts."""
     folder = tmp_path_factory.mktemp("small")
     book = folder / "book"
     shutil.copytree(ROOT / "book" / "_assets", book / "_assets")
@@ -95,6 +99,10 @@ def small_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cells=[
             new_markdown_cell("# Title\n\n$x^2$\n\n$$\n\\sigma = \\operatorname{sign} \\Omega\n$$ (eq-sigma)"),
             new_code_cell("flipbook()", outputs=[shown], metadata={"mystnb": {"figure": figure}}),
+            new_markdown_cell(
+                "<!-- details -->\n(sec-folded)=\n## Below\n\nFolded.\n\n(sec-deep)=\n### Deep\n\nInside."
+            ),
+            new_markdown_cell("## After\n\n[Deep](sec-deep)"),
         ],
         metadata={
             "language_info": {"name": "python", "pygments_lexer": "ipython3"},
@@ -147,6 +155,43 @@ def test_a_slider_keeps_to_the_screen_and_off_the_paper(browser: Any, small_page
         assert not problems
 
 
+def test_a_folded_section_opens_by_its_heading_without_scripts(browser: Any, small_page: Path) -> None:
+    with opened(browser, small_page, java_script_enabled=False) as (page, _):
+        folded = page.get_by_text("Folded.", exact=True)
+        assert page.get_by_role("heading", name="Below").is_visible()
+        assert not folded.is_visible()
+        page.locator("summary", has_text="Below").click(position={"x": 2, "y": 10})
+        assert folded.is_visible()
+
+
+@pytest.mark.parametrize("label", ["below", "sec-folded", "deep", "sec-deep"])
+def test_a_link_into_a_folded_section_opens_it(browser: Any, small_page: Path, label: str) -> None:
+    with opened(browser, small_page) as (page, problems):
+        folded = page.get_by_text("Folded.", exact=True)
+        assert not folded.is_visible()
+        page.evaluate("label => { location.hash = label }", label)
+        folded.wait_for()
+        unfolded = page.locator("details.folded")
+        unfolded.evaluate("part => { part.open = false }")
+        if label == "sec-deep":  # where one is already
+            page.get_by_role("link", name="Deep", exact=True).last.click()
+            folded.wait_for()
+        page.reload()
+        folded.wait_for()
+        assert not problems
+
+
+def test_what_is_folded_is_in_the_contents_and_on_paper(browser: Any, small_page: Path) -> None:
+    with opened(browser, small_page) as (page, problems):
+        contents = page.locator(".bd-sidebar-secondary").first
+        assert [contents.locator(f"a[href='#{name}']").count() for name in ("below", "deep", "after")] == [1, 1, 1]
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.get_by_text("Inside.").is_visible()
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert not page.get_by_text("Inside.").is_visible()
+        assert not problems
+
+
 def why_not_built() -> str | None:
     """Why the built book cannot be looked at, if it cannot."""
     last_written = BUILT / "searchindex.js"
@@ -171,6 +216,7 @@ def test_every_page_of_the_built_book(browser: Any, path: Path) -> None:
     with opened(browser, path) as (page, problems):
         assert page.locator("span.math, div.math").count() == page.locator(".math > mjx-container").count()
         assert page.locator("mjx-merror").count() == 0
+        unfold(page)
         for book in page.locator(".widget-subarea").all():
             before, handle = json.dumps(picture(book), ensure_ascii=False), book.get_by_role("slider")
             handle.focus()
@@ -180,6 +226,23 @@ def test_every_page_of_the_built_book(browser: Any, path: Path) -> None:
             page.set_viewport_size({"width": width, "height": 800})
             assert not is_too_wide(page)
         assert not problems
+
+
+CHAPTERS = [path for path in PAGES if path.stem[:2].isdigit()]
+
+
+@pytest.mark.skipif(REASON is not None, reason=REASON or "")
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_is_read_on_eight_screens_and_unfolds_where_a_link_leads(browser: Any, path: Path) -> None:
+    with opened(browser, path, viewport={"width": 1280, "height": 940}) as (page, _):
+        assert page.locator("article").bounding_box()["height"] <= 7500
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert not is_too_wide(page)
+        inside = "details.folded :is(section, figure, table)[id]"
+        for label in page.locator(inside).evaluate_all("parts => parts.map(part => part.id)"):
+            page.evaluate("for (const part of document.querySelectorAll('details')) part.open = false")
+            page.evaluate("label => { location.hash = label }", label)
+            page.locator(f"[id='{label}']").wait_for()
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +261,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_no_page_bars_anyone(browser: Any, axe: str, path: Path, scheme: str) -> None:
     with opened(browser, path, color_scheme=scheme) as (page, _):
+        unfold(page)
         page.evaluate(axe)
         found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
         serious = [v for v in found if v["impact"] in ("serious", "critical")]

@@ -1,7 +1,10 @@
 """Every chapter runs by itself with small parameters, and refuses parameters that it does not have."""
 
 import ast
+import importlib.util
+import os
 import re
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,13 +12,14 @@ from typing import Any
 import nbformat
 import papermill
 import pytest
+from chapters import NOTEBOOKS, myst, read
+from IPython.core.interactiveshell import InteractiveShell
 
-from snslib.book import chapter
+from snslib.book import chapter, labels
 from snslib.study import settings
 from snslib.study.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 CHAPTERS = [path for path in NOTEBOOKS if path.name[0].isdigit()]
 SMALL = {
     "width": 0.0625,
@@ -29,10 +33,6 @@ SMALL = {
     "batch_size": 128,
     "device": "cpu",
 }
-
-
-def read(path: Path) -> nbformat.NotebookNode:
-    return nbformat.read(path, as_version=4)
 
 
 def code_cells(path: Path) -> list[nbformat.NotebookNode]:
@@ -56,12 +56,69 @@ def test_there_are_eight_chapters() -> None:
 def test_sources_carry_no_outputs_and_begin_with_their_parameters(path: Path) -> None:
     cells = code_cells(path)
     assert all(not cell.outputs and cell.execution_count is None for cell in cells)
-    assert 'find_spec("snslib")' in cells[0].source  # what installs the project on Colab
+    assert cells[0].source == INSTALL
     assert cells[1].metadata.tags == ["parameters"]
     assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1
     opening = read(path).cells[0].source
     assert f"papermill notebooks/{path.name}" in opening
     assert "Running time" in opening
+
+
+INSTALL = code_cells(NOTEBOOKS[0])[0].source
+
+
+def test_the_cell_that_finds_the_library_is_short() -> None:
+    assert len(INSTALL.split("\n")) - INSTALL.count("\n\n") <= 8
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to open a notebook in, where snslib is not installed; a `git` that has no network comes first."""
+    installed = importlib.util.find_spec
+
+    def find_spec(name: str) -> object:
+        found = [folder for folder in sys.path if folder.startswith(str(tmp_path)) and Path(folder, name).is_dir()]
+        return next(iter(found), None) if name == "snslib" else installed(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\necho fatal: no network >&2\nexit 128\n')
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(git.parent), prepend=os.pathsep)
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    return tmp_path
+
+
+def test_where_the_library_is_installed_nothing_happens(capfd: pytest.CaptureFixture[str]) -> None:
+    before = [*sys.path]
+    assert InteractiveShell().run_cell(INSTALL).success
+    assert sys.path == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_notebook_in_a_checkout_takes_the_library_from_there(
+    elsewhere: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (elsewhere / "snslib").mkdir()
+    assert InteractiveShell().run_cell(INSTALL).success
+    assert str(elsewhere) in sys.path
+    assert not (elsewhere / "asked").exists()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_a_network_one_line_says_so(
+    elsewhere: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNSLIB_REPOSITORY", "https://example.org/fork")
+    InteractiveShell().run_cell(INSTALL)
+    out, err = capfd.readouterr()
+    assert " ".join((out + err).split()) == (
+        "snslib cannot be fetched from https://example.org/fork: is there a network?"
+    )
+    assert (elsewhere / "asked").read_text() == "clone -q --depth 1 https://example.org/fork neuron-sensitivity\n"
 
 
 def lines_of_code(cell: nbformat.NotebookNode) -> list[str]:
@@ -70,7 +127,10 @@ def lines_of_code(cell: nbformat.NotebookNode) -> list[str]:
 
 def test_notebooks_are_thin() -> None:
     """Story, equation, one call, one figure: what computes has a home in snslib, and a test."""
-    cells = {path.stem: code_cells(path) for path in NOTEBOOKS}
+    cells = {
+        path.stem: [cell for cell in code_cells(path) if "exercise" not in cell.metadata.get("tags", [])]
+        for path in NOTEBOOKS
+    }
     assert sum(len(lines_of_code(cell)) for of_notebook in cells.values() for cell in of_notebook) <= 1000
     for name, of_notebook in cells.items():
         for place, cell in enumerate(of_notebook):
@@ -154,4 +214,8 @@ def test_every_notebook_runs_with_small_parameters(
     assert any("text/markdown" in output.get("data", {}) for output in outputs)
     has_figure = any({"image/svg+xml", "image/png"} & set(output.get("data", {})) for output in outputs)
     assert has_figure == (path.stem != "scorecard")
+    shown = [output.data["text/markdown"] for output in outputs if "text/markdown" in output.get("data", {})]
+    assert [signs for text in shown if (signs := myst(text))] == []
+    tables = [label for text in shown for label in re.findall(r"^\*\*Table .*<!-- (\S+) -->$", text, re.M)]
+    assert tuple(tables) in labels.TABLES.values()
     assert not [o for o in outputs if o.output_type == "stream" and o.name == "stderr"]

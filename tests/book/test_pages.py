@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chapters import NOTEBOOKS, exercises
 
 from snslib.study import reproduce, settings
 from snslib.study.rows import rows_for
 
 ROOT = Path(__file__).parents[2]
 TEACHING, PAPER_SCALE = ((ROOT / "book" / f"{name}.md").read_text() for name in ("teaching", "paper_scale"))
-TITLE = r"Exercise (\d\.\d) \((\d+) minutes.*?\): (.+)"
 
 
 def python_of(page: str) -> list[str]:
@@ -26,8 +26,7 @@ def headings(chapter: str) -> set[str]:
 
 
 def test_exercises_have_the_titles_and_minutes_that_the_plans_give_them() -> None:
-    drafts = "".join(path.read_text() for path in (ROOT / "book" / "exercises").glob("*.md"))
-    there = {number: (title.replace("$", ""), minutes) for number, minutes, title in re.findall(TITLE, drafts)}
+    there = {e.number: (e.title.replace("$", ""), e.minutes) for path in NOTEBOOKS for e in exercises(path)}
     named = re.findall(r"(\d\.\d) \*(.+?)\*\s\((\d+)\sminutes\)", TEACHING)
     assert len(named) > 30
     for number, title, minutes in named:

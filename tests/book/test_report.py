@@ -1,6 +1,7 @@
 """Tables and figures show the numbers that they were given."""
 
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 from markdown import cells
@@ -21,9 +22,27 @@ RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.
 
 
 def test_a_table_is_numbered_and_aligned() -> None:
-    lines = tables.markdown_table(["a", "b"], [["x", "1"]], "What it is.", "tbl-x").data.splitlines()
-    assert lines[:2] == ["~~~{table} What it is.", ":name: tbl-x"]
-    assert lines[3:6] == ["| a | b |", "| :-- | --: |", "| x | 1 |"]
+    lines = tables.markdown_table(["a", "b"], [["x", "1"]], "What it is.", "tbl-table2").data.splitlines()
+    assert lines == [
+        *("**Table 6.7.** What it is. <!-- tbl-table2 -->", ""),
+        *("| a | b |", "| :-- | --: |", "| x | 1 |"),
+    ]
+    assert tables.markdown_table(["a"], [], "Mine.", "tbl-x").data.startswith("**Table.** Mine.")
+
+
+def test_a_table_is_html_too_with_its_caption_and_names_without_tex() -> None:
+    rows = [[r"$\mathrm{SNS}_{sen}^{adv}$, λ = 0", "**1** < 2"], ["$J_{avg}$", r"$a_1 < \frac{b_2}{c}$ `d_e_f`"]]
+    page = ElementTree.fromstring(tables.markdown_table(["", "n"], rows, "*What* it is.", "tbl-data")._repr_html_())
+    assert "".join(page.find("caption").itertext()) == "Table 1.1. What it is."
+    assert [cell.text for cell in page.iter("th")] == [None, "n"]
+    name, one, index, formula = page.iter("td")
+    assert ElementTree.tostring(name[0], "unicode") == (
+        '<span class="math inline">SNS<sub>sen</sub><sup>adv</sup></span>, λ = 0'
+    )
+    assert "".join(one.itertext()) == "1 < 2"
+    assert one.get("style") == "text-align:right"
+    assert [part.tag for part in index[0]] == ["i", "sub"]
+    assert "".join(formula.itertext()) == r"$a_1 < \frac{b_2}{c}$ d_e_f"
 
 
 def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:

@@ -141,7 +141,7 @@ def test_where_all_chosen_neurons_are_dead_no_ratio_to_their_output_is_made_up(r
     publish("vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
     put_stabilised("sns", 0.75, silent)
     publish("sns", "variance", {"over_images": silent["sigma"], "over_all": silent["sigma"]})
-    line = tables.stabilised_neurons({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data.splitlines()[-2]
+    line = tables.stabilised_neurons({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data.splitlines()[-1]
     assert cells(line)[5:] == ["100.00", "0", "–", "0", "–"]
     publish("vanilla-seed1", "sensitivity", SELECTED, split="train", under="pgd")
     publish("vanilla-seed1", "sensitivity", BEFORE, split="test", under="pgd", trained={})  # where they are alive

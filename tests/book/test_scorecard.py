@@ -1,6 +1,5 @@
 """Tables and sentences of the scorecard (snslib/book/tables/scorecard.py, snslib/book/findings/scorecard.py)."""
 
-
 import pytest
 from markdown import table_rows
 
@@ -19,6 +18,8 @@ RECORD = Record(
 )
 SOURCE = "*Recorded: cifar10 (a copy), vgg16 at width 0.25 · seeds 0 · measured on 2,000 images · cpu · commits abc*"
 
+CHAPTER = "[{}](https://snslib.github.io/neuron-sensitivity/executed/03_sensitive_neurons.html)"
+
 
 def claim(number: int) -> Claim:
     return Claim(
@@ -33,21 +34,29 @@ CARD = [
 ]
 
 
-def test_every_claim_leads_to_its_chapter_and_has_the_numbers_of_both() -> None:
-    shown = table_rows(tables.claims_decided(CARD))[1:]
-    assert shown[1] == ["[2](03_sensitive_neurons.ipynb)", "Claim 2 holds.", "**partly**", "Fig. 1", "1.00", "0.50"]
-    assert [row[2] for row in shown] == ["**reproduced**", "**partly**", "**reproduced**"]
+def test_every_claim_leads_to_its_chapter_and_unfolds_to_all_numbers_and_its_criterion() -> None:
+    card = [*CARD[:1], (claim(2), Outcome("partly", "0.50 of 1; 0.20 of 2; 0.10 of 3"))]
+    shown = table_rows(tables.claims_decided(card))[1:]
+    numbers = "**Where**: Fig. 1<br>**Paper**: 1.00<br>**Ours**: 0.50 of 1; 0.20 of 2; 0.10 of 3"
+    below = f"<summary>evidence and criterion</summary>{numbers}<br>**Criterion**: What is asked."
+    unfolding = f"Claim 2 holds.<details>{below}</details>"
+    assert shown[1] == [CHAPTER.format(2), unfolding, "**partly**", "1.00", "0.50 of 1 …"]
+    assert [row[2:] for row in shown] == [["**reproduced**", "1.00", "0.90"], ["**partly**", "1.00", "0.50 of 1 …"]]
 
 
 def test_claims_about_other_networks_name_network_and_data() -> None:
-    card = [(claim(6), "tiny-imagenet/alexnet-w0.25", Outcome("partly", "5 of 5 layers"))]
+    card = [(claim(6), "tiny-imagenet/alexnet-w0.25", Outcome("partly", "5 of 5 layers; 90% of the ranks"))]
+    numbers = "**Ours**: 5 of 5 layers; 90% of the ranks<br>**Criterion**: What is asked."
+    unfolding = f"Claim 6 holds.<details><summary>evidence and criterion</summary>{numbers}</details>"
     assert table_rows(tables.claims_elsewhere(card))[1:] == [
-        ["[6](03_sensitive_neurons.ipynb)", "Claim 6 holds.", "AlexNet, tiny-imagenet", "**partly**", "5 of 5 layers"]
+        [CHAPTER.format(6), unfolding, "AlexNet, tiny-imagenet", "**partly**", "5 of 5 layers …"]
     ]
 
 
-def test_criteria_stand_beside_their_numbers() -> None:
-    assert table_rows(tables.criteria(CARD))[1:] == [[str(number), "What is asked."] for number in (1, 2, 3)]
+def test_a_claim_that_nothing_was_measured_for_has_no_empty_lines() -> None:
+    (row,) = table_rows(tables.claims_decided([(claim(1), Outcome("not run", ""))]))[1:]
+    assert "Ours" not in row[1]
+    assert row[-1] == ""
 
 
 def test_verdicts_are_counted_those_without_a_claim_too() -> None:

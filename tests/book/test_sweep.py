@@ -33,6 +33,13 @@ def test_a_grid_is_every_combination(sweep: ModuleType) -> None:
             sweep.parse_grid(text)
 
 
+def test_files_are_named_by_all_settings(sweep: ModuleType) -> None:
+    assert sweep.name_of({"seed": 1, "eps": "8/255"}) == "seed-1_eps-8over255"
+    long = {f"parameter_{i}": i for i in range(50)}
+    assert len(sweep.name_of(long)) < 160
+    assert sweep.name_of(long) != sweep.name_of(long | {"parameter_49": 50})
+
+
 @pytest.mark.slow
 def test_one_table_and_one_figure_for_all_runs(
     sweep: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -53,17 +60,31 @@ def test_one_table_and_one_figure_for_all_runs(
         ["sweep.py", "04_x", "lam=0,5", "device=cpu", "batch_size=128", "pat_epochs=1", "source_epochs=1", *small],
     )
     sweep.main()
+    told = capsys.readouterr().out.splitlines()
+    assert told[:2] == ["[1/2] lam=0: running", told[1]]
+    assert [line.split(";")[0] for line in told if "done" in line] == ["[1/2] lam=0: done", "[2/2] lam=5: done"]
+    assert told[1].endswith(" s left")
     folder = tmp_path / "sweeps" / "04_x"
     assert len(list(folder.glob("*.ipynb"))) == 2
-    header, *lines = csv.reader((folder / "accuracy.csv").open())
-    assert header == ["lam", "clean", "step_ll", "mi_fgsm", "pgd", "fgsm"]
-    assert [line[0] for line in lines] == ["0", "5"]
+    (table,) = folder.glob("accuracy_*.csv")
+    lines = list(csv.DictReader(table.open()))
+    columns = ["clean", "step_ll", "mi_fgsm", "pgd", "fgsm"]
+    assert list(lines[0])[-7:] == ["lam", "seed", *columns]
+    assert [(line["lam"], line["seed"], line["batch_size"], line["device"]) for line in lines] == [
+        ("0", "0", "128", "cpu"),
+        ("5", "0", "128", "cpu"),
+    ]
     record = measure.accuracy(Networks(TINY, tmp_path / "cache", print), "sns_sen_adv").result
-    assert list(map(float, lines[1][1:])) == list(record.values())
-    assert (folder / "accuracy.svg").read_text().startswith("<?xml")
-    capsys.readouterr()
+    assert [float(lines[1][column]) for column in columns] == list(record.values())
+    assert table.with_suffix(".svg").read_text().startswith("<?xml")
+    first = table.read_text()
     monkeypatch.setattr(sweep.papermill, "execute_notebook", None)  # a second time nothing is run
     sweep.main()
+    assert "[2/2] lam=5: is there already" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", [*sys.argv[:2], "lam=5", *sys.argv[3:]])
+    sweep.main()  # another sweep, of points that are there
+    assert len(list(folder.glob("accuracy_*.csv"))) == 2
+    assert table.read_text() == first
 
 
 def test_what_is_wrong_is_told(sweep: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

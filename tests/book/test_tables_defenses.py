@@ -22,7 +22,7 @@ def test_the_live_table_has_the_builds_numbers_above_the_papers() -> None:
     strong = {name: Record("strong-accuracy", 0.0625, {"n": 20, "steps": 50, "restarts": 1}) for name in LABELS}
     table = tables.table1_live(records, strong)
     header, *rows = table_rows(table)
-    assert ":name: tbl-table1\n" in table.data
+    assert "<!-- tbl-table1 -->\n" in table.data
     assert header[-1] == "PGD-50"
     assert [row[0] for row in rows[::2]] == list(LABELS.values())
     assert rows[6] == ["PAT", "**ours**", "**90.00**", "**50.00**", "**40.00**", "**12.50**", "**30.00**", "6.25"]
@@ -35,8 +35,8 @@ def test_the_recorded_tables_differ_in_the_papers_table_and_in_whether_a_differe
     publish("pat", "accuracy", RESULT, n=1000)
     publish("pat", "strong-accuracy", 0.0625, **STRONG, n=1000)
     first, second = tables.table1_recorded(FOLDER), tables.table2_recorded(FOLDER)
-    assert ":name: tbl-recorded\n" in first.data
-    assert ":name: tbl-table2\n" in second.data
+    assert "<!-- tbl-recorded -->\n" in first.data
+    assert "<!-- tbl-table2 -->\n" in second.data
     one, two = table_rows(first), table_rows(second)
     assert len(one) == 1 + 2 * len(paper.table1())
     assert len(two) == 1 + 2 * len(paper.table2())
@@ -54,7 +54,7 @@ def test_the_tables_of_stabilised_neurons_have_every_row_and_units(results: Path
         (tables.stabilised_in_table2(FOLDER), accuracies.STABILISED_ALEXNET, "tbl-table2-controls"),
     ):
         header, *lines = table_rows(table)
-        assert f":name: {name}\n" in table.data
+        assert f"<!-- {name} -->\n" in table.data
         assert header[5:] == ["dead, %", "output, %", "over images, %", "σ", "rel. σ"]
         assert [line[:2] for line in lines] == [[ROWS[row].label, "not run"] for row in rows]
 
@@ -64,7 +64,7 @@ def test_the_table_of_gains_takes_each_row_from_its_control(results: Path) -> No
         publish(row, "accuracy", RESULT | {"clean": clean}, n=1000)
     table = tables.gain_of_sns(FOLDER)
     _, *lines = table_rows(table)
-    assert ":name: tbl-sns-adds\n" in table.data
+    assert "<!-- tbl-sns-adds -->\n" in table.data
     assert [line[0] for line in lines] == [ROWS[row].label for row in accuracies.CONTROLS]
     assert lines[0][1].startswith("+5.0 (")
     assert lines[1][1].startswith("-20.0 (")

@@ -45,7 +45,7 @@ def test_a_network_shows_the_papers_layers_where_it_has_them_else_all_or_every_t
 def test_a_layer_stands_beside_the_papers_where_that_lists_it() -> None:
     record = targeted({"conv1": [[0, 1], [1, 2]], "conv2": [[0, 1], [0, 1]], "fc": [[3, 7], [7, 3]]}, channels=4)
     table = tables.shared_neurons(record)
-    assert ":name: tbl-shared\n" in table.data
+    assert "<!-- tbl-shared -->\n" in table.data
     assert table_rows(table)[1:] == [
         ["conv1", "2\u00a0of\u00a04", "0.33", "0.33", "0.39", "6\u00a0of\u00a064", "1.00", "1.00"],
         ["conv2", "2\u00a0of\u00a04", "1.00", "1.00", "0.39", "", "", ""],

@@ -12,7 +12,7 @@ SIGMA = {"conv1": [1.0], "fc": [1.0]}
 
 def test_a_line_per_disturbance_and_a_column_per_network() -> None:
     table = tables.disturbed_accuracy({"VGG-16": disturbed(SIGMA, SIGMA)}, "A caption.", "tbl-x")
-    assert table.data.startswith("~~~{table} A caption.\n:name: tbl-x\n")
+    assert table.data.startswith("**Table.** A caption. <!-- tbl-x -->\n\n|")
     found = table_rows(table)
     assert found[:2] == [["test images", "Vanilla", "PAT"], ["clean", "90.00", "80.00"]]
     assert ["PGD", "10.00", "50.00"] in found

@@ -35,6 +35,19 @@ def test_every_frame_holds_its_picture_and_its_text() -> None:
     assert 'alt="σ"' in frames[2]
 
 
+def test_without_widgets_there_is_the_picture_that_they_show() -> None:
+    book = flipbook([PNG, SVG], ["2/255", "8/255"], "eps", ["a seven", "noise"], start=1)
+    bundle = book._repr_mimebundle_()
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == book.model_id
+    assert bundle["text/html"].startswith('<img alt="noise" ')
+    book.children[1].selected_index = 0
+    assert book._repr_mimebundle_()["text/html"].startswith('<img alt="a seven" ')
+    dial = FloatSlider(value=1.0)
+    live = explorer(lambda beta: f"beta is {beta}", beta=dial)
+    dial.value = 2.0
+    assert live._repr_mimebundle_()["text/html"] == "<p>beta is 2.0</p>"
+
+
 def test_a_figure_becomes_the_same_picture_from_run_to_run() -> None:
     use_style()
 

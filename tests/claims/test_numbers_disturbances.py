@@ -37,7 +37,7 @@ def test_published_rows_are_found_and_others_left_out(tmp_path: Path, monkeypatc
         for under in ("fog-5", "pgd"):
             result = sensitivity({"conv1": [value]}).result
             put(row, "sensitivity", result, split="test", under=under)
-        put(row, "sensitivity", {}, split="train", under="pgd")
+        put(row, "sensitivity", sensitivity({"conv1": [5.0]}).result, split="train", under="pgd")
         put(row, "accuracy", accuracy(0.9, 0.1).result, n=100)
     put("pat", "corrupted-accuracy", corrupted(0.45).result, n=100)
     found = disturbances.recorded(FOLDER)

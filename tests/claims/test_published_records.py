@@ -1,5 +1,6 @@
 """Records are found by row, seeds together; what was taken is remembered, and what is missing named."""
 
+from pathlib import Path
 
 import pytest
 from recorded import FOLDER, HALF, put, put_accuracy, put_model
@@ -31,15 +32,23 @@ def test_what_is_missing_is_named() -> None:
 
 
 def test_the_configuration_is_asked_for() -> None:
-    put("pat", "sensitivity", 1, under="pgd")
-    assert PublishedRecords(FOLDER).find("sensitivity", "pat", under="fog") == {}
-    assert PublishedRecords(FOLDER).find("sensitivity", "pat", under="pgd")["pat"][0].result == 1
+    put("pat", "strong-accuracy", 0.5, under="pgd")
+    assert PublishedRecords(FOLDER).find("strong-accuracy", "pat", under="fog") == {}
+    assert PublishedRecords(FOLDER).find("strong-accuracy", "pat", under="pgd")["pat"][0].result == 0.5
 
 
 def test_the_models_of_a_row_are_those_of_its_seeds() -> None:
     for row, epochs in (("sns_sen_adv", 1), ("sns_sen_adv-seed1", 2), ("sns_sen_adv_online", 3)):
         put_model(row, epochs, seconds=1)
     assert sorted(len(state["history"]) for state in PublishedRecords(FOLDER).states("sns_sen_adv")) == [1, 2]
+
+
+def test_a_damaged_model_leaves_a_claim_undecided_and_is_named(results: Path) -> None:
+    put_model("pat", 2, seconds=1)
+    path = results / FOLDER / "pat.safetensors"
+    path.write_bytes(path.read_bytes().replace(b"seconds", b"sekunde"))
+    with pytest.raises(NotRunError, match=rf"{path} is damaged"):
+        PublishedRecords(FOLDER).states("pat")
 
 
 def test_the_strong_attack_is_told_of_the_rows_that_have_it() -> None:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snslib.hooks import on_output, record, suppress
+from snslib.hooks import NotFinite, on_output, record, suppress
 
 
 class Net(nn.Module):
@@ -222,3 +222,38 @@ def test_on_output_calls_the_action_each_time_and_takes_its_result(net: Net, x: 
         net(x)
     assert len(seen) == 2
     torch.testing.assert_close(activations["head.0"], net.head[0].bias.expand(3, -1))
+
+
+@pytest.mark.parametrize(
+    "index", [torch.tensor([True, False, True, False, False, False]), [True] * 6, [0.5], torch.tensor([[1]]), "stem"]
+)
+def test_a_mask_or_another_kind_of_selection_is_refused_before_a_pass(net: Net, index: Any) -> None:
+    with pytest.raises(ValueError, match=r"^neurons: expected channels of 'stem'"), suppress(net, {"stem": index}, 0.5):
+        pass
+    assert hooks_of(net) == 0
+
+
+@pytest.mark.parametrize("beta", [float("nan"), float("inf"), "0.5", True, None])
+def test_a_factor_that_is_no_finite_number_is_refused(net: Net, beta: Any) -> None:
+    with pytest.raises(ValueError, match=r"^beta: expected a finite number, got"), suppress(net, {"stem": [0]}, beta):
+        pass
+    with suppress(net, {"stem": [0]}, beta=-2.0):  # a finite one may be anything
+        net(torch.rand(1, 3, 5, 5))
+
+
+@pytest.mark.parametrize("neurons", [{}, [0, 1], torch.tensor([0])])
+def test_an_empty_choice_of_layers_or_none_at_all_is_refused(net: Net, neurons: Any) -> None:
+    with pytest.raises(ValueError, match=r"^(layers|neurons): expected "), suppress(net, neurons, 0.5):
+        pass
+
+
+def test_the_first_layer_that_is_not_finite_is_found_and_no_hook_stays(net: Net, x: Tensor) -> None:
+    assert "not finite; the outputs of all layers are finite" in str(NotFinite("it is", net, x))
+    with torch.no_grad():
+        net.head[0].bias[2] = torch.nan
+    assert "'head.0' is the first" in str(NotFinite("it is", net, x))
+    with torch.no_grad():
+        net.stem[0].weight[5, 0, 0, 0] = torch.inf
+    assert "'stem.0' is the first" in str(NotFinite("it is", net, x))
+    assert hooks_of(net) == 0
+    assert net.training

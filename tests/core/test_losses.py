@@ -160,6 +160,11 @@ def changed(**options: Any) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[
         ({"omega": {"conv": torch.tensor([], dtype=torch.int64)}}, r"^omega: .*'conv'"),
         ({"omega": {"conv": torch.tensor([0, 3])}}, r"^omega: .*'conv'.*0\.\.2"),
         ({"omega": {"fc": torch.tensor([-1])}}, r"^omega: .*'fc'.*0\.\.3"),
+        ({"omega": {"conv": torch.tensor([True, False, True])}}, r"^omega: expected channels of 'conv'.*mask"),
+        ({"omega": {"conv": torch.tensor([0.0, 1.0])}}, r"^omega: expected channels of 'conv'.*float32"),
+        ({"omega": [0, 1]}, r"^omega: expected a dictionary"),
+        ({"clean": torch.zeros(2, 3)}, r"^clean: expected a dictionary"),
+        ({"adversarial": None}, r"^adversarial: expected a dictionary"),
         ({"clean": {}}, r"^omega: .*'conv'.*none"),
         ({"adversarial": {"conv": torch.zeros(3, 3, 1, 2), "fc": torch.zeros(2, 4)}}, r"^adversarial: 'conv'"),
     ],
@@ -180,3 +185,38 @@ def test_adversarial_loss_by_hand() -> None:
 def test_logit_pairing_is_the_mean_squared_difference() -> None:
     a, b = torch.tensor([[1.0, 2.0], [0.0, -1.0]]), torch.tensor([[1.0, 0.0], [3.0, -1.0]])
     assert logit_pairing(a, b).item() == pytest.approx((4 + 9) / 4)
+
+
+@pytest.mark.parametrize("other", [torch.zeros(1, 3), torch.zeros(2, 1), torch.zeros(3), torch.zeros(2, 3, 1), None])
+def test_logits_that_would_be_broadcast_are_refused(other: Any) -> None:
+    logits, y = torch.zeros(2, 3), torch.tensor([0, 2])
+    for pair in ((logits, other), (other, logits)):
+        with pytest.raises(ValueError, match=r"^logits, logits_adv: expected two tensors of one shape \(N, K\)"):
+            logit_pairing(*pair)
+        with pytest.raises(ValueError, match=r"^logits, logits_adv: expected two tensors of one shape \(N, K\)"):
+            adversarial_loss(*pair, y)
+
+
+@pytest.mark.parametrize("y", [[0, 3], [0, -1], [0, -100], [0], [], [0.0, 1.0]])
+def test_classes_that_do_not_fit_the_logits_are_refused(y: list[int]) -> None:
+    """-100 too, which PyTorch would leave out of the mean."""
+    with pytest.raises(ValueError, match=r"^y: "):
+        adversarial_loss(torch.zeros(2, 3), torch.zeros(2, 3), torch.tensor(y))
+
+
+def test_no_class_is_left_out_where_the_values_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, which is not waited for: PyTorch itself refuses the class that it would else ignore."""
+    monkeypatch.setattr(Tensor, "is_cuda", True)
+    assert adversarial_loss(torch.zeros(2, 3), torch.zeros(2, 3), torch.tensor([0, 2])).item() == pytest.approx(
+        math.log(3)
+    )
+    with pytest.raises(IndexError, match="out of bounds"):
+        adversarial_loss(torch.zeros(2, 3), torch.zeros(2, 3), torch.tensor([0, -100]))
+
+
+def test_a_deviation_is_of_two_tensors_of_one_shape_and_of_channels() -> None:
+    a = torch.rand(2, 3, 2, 2)
+    with pytest.raises(ValueError, match=r"^a, b: expected two tensors of one shape"):
+        deviation(a, a[:1], torch.tensor([0]))
+    with pytest.raises(ValueError, match=r"^neurons: "):
+        deviation(a, a, torch.tensor([True, False, True]))

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,3 +142,50 @@ def test_index_errors_estimate_the_spread_between_data_sets() -> None:
 def test_index_errors_wants_blocks() -> None:
     with pytest.raises(ValueError, match=r"^blocks: "):
         index_errors([torch.rand(1, 5), torch.rand(1, 5)], 0.2)
+
+
+# --- what is no set of neurons ---
+
+NO_SETS = [
+    *("conv1", b"conv1", ["conv1"], 3, None),
+    *(torch.tensor([True, False]), [True, False], np.array([True, False])),
+    *([0.0, 1.0], torch.tensor([0.5]), torch.tensor([[0, 1]]), [[0, 1]], [-1, 0]),
+]
+
+
+@pytest.mark.parametrize("other", NO_SETS, ids=str)
+def test_what_is_no_set_of_neurons_is_refused(other: Any) -> None:
+    for call in (
+        lambda: jaccard([0, 1], other),
+        lambda: average_jaccard([other, [0]]),
+        lambda: total_jaccard([other] * 2),
+    ):
+        with pytest.raises(ValueError, match=r"^sets: (expected sets of neurons|neurons are counted from 0)"):
+            call()
+
+
+@pytest.mark.parametrize("sets", ["conv1", {"conv1": [0], "conv2": [1]}, {1, 2}, torch.tensor([0, 1])])
+def test_sets_come_in_a_list(sets: Any) -> None:
+    for index in (average_jaccard, total_jaccard):
+        with pytest.raises(ValueError, match=r"^sets: expected a list of sets"):
+            index(sets)
+
+
+@pytest.mark.parametrize(
+    ("k", "channels", "name"), [(1.0, 5, "k"), (True, 5, "k"), (1, 0, "channels"), (1, 5.0, "channels")]
+)
+def test_chance_is_of_whole_numbers(k: Any, channels: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}: expected an integer"):
+        chance_jaccard(k, channels)
+
+
+def test_a_permutation_test_needs_all_the_channels_that_the_sets_have() -> None:
+    assert permutation_test([[0], [8]], [[0], [8]], 9, resamples=10).mean == 1
+    with pytest.raises(ValueError, match=r"^channels: expected an integer >= 9 .*got 8"):
+        permutation_test([[0], [8]], [[0], [8]], 8)
+
+
+@pytest.mark.parametrize("fraction", [0, 1.5, float("nan"), True])
+def test_index_errors_wants_a_share(fraction: float) -> None:
+    with pytest.raises(ValueError, match=r"^fraction: .*\(a share\)"):
+        index_errors([torch.rand(4, 5)] * 2, fraction)

@@ -1,6 +1,7 @@
 """Sensitivity against a float64 loop over stored activations; sets of neurons and votes by hand."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ from snslib.sensitivity import (
     neuron_activation,
     neuron_sensitivity,
     neuron_variance,
+    relative_sensitivity,
+    top_count,
+    top_mean,
     top_neurons,
 )
 
@@ -422,6 +426,10 @@ def test_important_neurons_takes_the_named_classifier() -> None:
     [
         ({"target": 2}, "target"),
         ({"target": -1}, "target"),
+        ({"target": 1.0}, "target"),
+        ({"target": True}, "target"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"k1": 1.5}, "k1"),
         ({"layer": "nowhere"}, "layers"),
         ({"layer": "fc"}, "layer"),
         ({"k1": 5}, "k1, k2"),
@@ -440,3 +448,89 @@ def test_important_neurons_errors(options: dict[str, object], argument: str) -> 
         important_neurons(model, **arguments)
     assert model.training
     assert not model.pool._forward_hooks
+
+
+# --- what means something else than it seems ---
+
+
+def test_pairs_are_batches_of_two_and_not_one_pair(net: Net) -> None:
+    x, x_adv = pairs_of(2)
+    for pairs in ((x, x_adv), [x, x_adv], [(x, x_adv, x)], [x]):
+        with pytest.raises(ValueError, match=r"^pairs: expected batches \(x, x'\), got .*\[\(x, x'\)\]"):
+            neuron_sensitivity(net, pairs, ["stem"])
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, True])
+def test_a_batch_size_of_0_is_not_the_default(net: Net, batch_size: int) -> None:
+    split = Split(torch.zeros(2, 3, 6, 6, dtype=torch.uint8), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=r"^batch_size: expected an integer >= 1"):
+        next(dual_pairs(net, split, lambda model, x, y: x, batch_size))
+
+
+@pytest.mark.parametrize(
+    ("attack", "eps"),
+    [
+        (lambda model, x, y: x + 1.1, None),
+        (lambda model, x, y: x * torch.nan, None),
+        (lambda model, x, y: x[:1], None),
+        (lambda model, x, y: None, None),
+        (lambda model, x, y: x + 0.2, 0.1),
+    ],
+)
+def test_an_attack_that_breaks_its_promise_makes_no_pairs(net: Net, attack: Any, eps: float | None) -> None:
+    split = Split(torch.zeros(2, 3, 6, 6, dtype=torch.uint8), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=r"^attack: expected x' "):
+        next(dual_pairs(net, split, attack, eps=eps))
+    assert next(dual_pairs(net, split, lambda model, x, y: x + 0.2, eps=0.2))[1].max() == 0.2
+
+
+@pytest.mark.parametrize(
+    "sigma", [{}, torch.ones(3), {"a": [1.0]}, {"a": torch.ones(2, 3)}, {"a": torch.ones(0)}, None]
+)
+def test_sensitivities_are_one_number_per_neuron_of_at_least_one_layer(sigma: Any) -> None:
+    for call in (lambda: top_neurons(sigma, k=1), lambda: choose_neurons(sigma, "least", 0.5, 0)):
+        with pytest.raises(ValueError, match=r"^sigma: expected "):
+            call()
+
+
+@pytest.mark.parametrize("fraction", [True, 0, -0.1, 1.1, 10, float("nan"), "0.1"])
+def test_a_share_is_a_number_up_to_1(fraction: Any) -> None:
+    for call in (
+        lambda: top_neurons({"a": torch.ones(3)}, fraction=fraction),
+        lambda: choose_neurons({"a": torch.ones(3)}, "random", fraction, 0),
+        lambda: top_mean([1.0, 2.0], fraction),
+        lambda: top_count(3, fraction),
+    ):
+        with pytest.raises(ValueError, match=r"^fraction: .*\(a share\)"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("sigma", "activation", "name"),
+    [
+        *(([], [], "sigma"), ([[1.0]], [1.0], "sigma"), ([-1.0], [1.0], "sigma"), ([float("nan")], [1.0], "sigma")),
+        *(([1.0], [float("inf")], "activation"), ([1.0], [1.0, 2.0], "activation"), ([1.0], [], "activation")),
+    ],
+)
+def test_relative_sensitivity_is_of_as_many_finite_numbers(sigma: Any, activation: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}: "):
+        relative_sensitivity(sigma, activation)
+
+
+def test_important_neurons_of_a_model_that_is_not_finite_are_refused() -> None:
+    model, x = votes_case()
+    model.pool = nn.Sequential(nn.BatchNorm1d(4), model.pool)
+    model.pool[0].running_mean.fill_(torch.nan)
+    with pytest.raises(
+        ValueError, match=r"^layer: the outputs of 'pool' are not finite; the output of 'pool\.0' is the first"
+    ):
+        important_neurons(model, x, target=1, layer="pool", k1=1, k2=1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"), [({"split": None}, "split"), ({"attack": "pgd"}, "attack"), ({"eps": 8}, "eps")]
+)
+def test_pairs_are_made_of_a_split_by_an_attack(net: Net, changed: dict[str, Any], name: str) -> None:
+    split = Split(torch.zeros(2, 3, 6, 6, dtype=torch.uint8), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=rf"^{name}: expected a "):
+        next(dual_pairs(net, **{"split": split, "attack": lambda model, x, y: x} | changed))

@@ -358,11 +358,11 @@ def test_a_seed_means_the_same_on_cuda(corrupt: Corruption) -> None:
         (constant(0)[0], 1, r"x: expected a non-empty float tensor \(N, C, H, W\)"),
         (constant(0)[:0], 1, "x: expected a non-empty float tensor"),
         (constant(0)[:, :1], 1, r"x: expected 3 channels, \(N, 3, H, W\), got \(1, 1, 32, 32\); expand"),
-        (constant(0), 0, r"severity: expected an integer 1\.\.5, got 0"),
-        (constant(0), 6, r"severity: expected an integer 1\.\.5, got 6"),
-        (constant(0), -1, r"severity: expected an integer 1\.\.5, got -1"),
-        (constant(0), 2.0, r"severity: expected an integer 1\.\.5, got 2\.0"),
-        (constant(0), True, r"severity: expected an integer 1\.\.5, got True"),
+        (constant(0), 0, r"severity: expected an integer from 1 to 5, got 0"),
+        (constant(0), 6, r"severity: expected an integer from 1 to 5, got 6"),
+        (constant(0), -1, r"severity: expected an integer from 1 to 5, got -1"),
+        (constant(0), 2.0, r"severity: expected an integer from 1 to 5, got 2\.0"),
+        (constant(0), True, r"severity: expected an integer from 1 to 5, got True"),
     ],
 )
 def test_bad_arguments_are_refused(corrupt: Corruption, x: Tensor, severity: Any, message: str) -> None:

@@ -1,5 +1,8 @@
 """Misread images are counted, and images that show an attack are found (snslib/evaluation/misreadings.py)."""
 
+from typing import Any
+
+import pytest
 import torch
 
 from snslib.evaluation.misreadings import Misreadings, misreadings, two_read_right
@@ -31,3 +34,34 @@ def test_two_images_of_different_classes_that_are_read_right_are_shown() -> None
     assert two_read_right(read_as(1, 0, 2, 2), Y) == [2, 3]  # of one class alone: the first and the last
     assert two_read_right(read_as(1, 0, 2, 0), Y) == [2, 2]
     assert two_read_right(read_as(1, 0, 0, 0), Y) == [0, 0]
+
+
+X = torch.full((4, 3, 2, 2), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"x": 255 * X}, "x: values must lie in"),
+        ({"y": Y[:3]}, "y: expected an int64 tensor"),
+        ({"target": Y.float()}, "target: expected an int64 tensor"),
+        ({"target": Y + 1}, r"logits \(pgd\): class 3 needs"),
+        ({"y": Y - 1}, "y: classes are counted from 0"),
+        ({"adversarial": {"pgd": X[:1]}}, r"adversarial \(pgd\): expected x'"),
+        ({"adversarial": {"pgd": X * torch.nan}}, r"adversarial \(pgd\): expected x'"),
+        ({"logits": {"pgd": read_as(0, 1)}}, r"logits \(pgd\): expected finite ones of 4 images"),
+        ({"logits": {"pgd": read_as(0, 1, 2, 2) * torch.nan}}, r"logits \(pgd\): expected finite ones"),
+        ({"logits": {}}, "logits: expected those of 'pgd'"),
+    ],
+)
+def test_what_does_not_fit_is_not_counted(changed: dict[str, Any], message: str) -> None:
+    fitting = {"x": X, "y": Y, "target": Y, "adversarial": {"pgd": X}, "logits": {"pgd": read_as(0, 1, 2, 2)}}
+    assert misreadings(**fitting)["pgd"].misread == 0
+    with pytest.raises(ValueError, match=rf"^{message}"):
+        misreadings(**fitting | changed)
+
+
+@pytest.mark.parametrize("logits", [read_as(0, 1), read_as(0, 1, 2, 2) * torch.nan, read_as(0, 1, 1, 1)[:, :2]])
+def test_images_to_show_need_logits_that_fit(logits: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"^logits: "):
+        two_read_right(logits, Y)

@@ -33,3 +33,34 @@ def test_negative_weights_are_averaged_over_classes_that_have_neurons() -> None:
     assert negative_weights(weight, [0, 1], [[0, 2], [0, 1, 2, 3]]) == (1 / 2 + 1 / 4) / 2
     assert negative_weights(weight, [0, 2], [[0, 2], []]) == 1 / 2
     assert math.isnan(negative_weights(weight, [0], [[]]))
+
+
+def test_there_is_one_set_of_each_kind_per_class() -> None:
+    for first, second in (([[0]], [[0], [1]]), ([[0], [1]], [[0]])):
+        with pytest.raises(ValueError, match=r"^first, second: expected one set of each per class"):
+            by_class(first, second)
+
+
+def test_layers_have_a_number_of_neurons() -> None:
+    with pytest.raises(ValueError, match=r"^channels: expected those of 'conv1' too, got fc"):
+        by_layer({"conv1": [[0], [1]]}, {"fc": 10})
+
+
+@pytest.mark.parametrize(
+    ("targets", "sets", "name"),
+    [
+        ([-1], [[0]], "targets"),
+        ([2], [[0]], "targets"),
+        ([0], [[3]], "sets"),
+        ([0], [[-1]], "sets"),
+        ([0, 1], [[0]], "sets"),
+    ],
+)
+def test_negative_weights_are_of_classes_and_neurons_that_there_are(
+    targets: list[int], sets: list[list[int]], name: str
+) -> None:
+    """Counted from the end, -1 would be the weight of another."""
+    with pytest.raises(ValueError, match=rf"^{name}: "):
+        negative_weights(torch.ones(2, 3), targets, sets)
+    with pytest.raises(ValueError, match=r"^weight: "):
+        negative_weights(torch.full((2, 3), torch.nan), [0], [[0]])

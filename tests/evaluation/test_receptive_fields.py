@@ -16,6 +16,7 @@ from snslib.data import Split, to_float
 from snslib.evaluation import receptive_fields
 from snslib.evaluation.receptive_fields import (
     compare_overlap,
+    darkened,
     intersection_over_union,
     mask_overlap,
     top_images,
@@ -301,6 +302,11 @@ X, ONE = torch.zeros(2, 3, 8, 8), torch.tensor([0.5])
         (lambda net, s: top_images(net, s, "pool", [0, 4]), r"^units: 'pool' has channels 0\.\.3, got \[0, 4\]"),
         (lambda net, s: top_images(net, s, "pool", [-1]), r"^units: 'pool' has channels"),
         (lambda net, s: top_images(net, s, "pool", []), r"^units: .*U >= 1"),
+        (lambda net, s: top_images(net, s, "pool", torch.tensor([True, False])), r"^units: .*mask"),
+        (lambda net, s: top_images(net, s, "pool", [0.5]), r"^units: expected channels of 'pool', whole numbers"),
+        (lambda net, s: top_images(net, s, "pool", [0], batch_size=0), r"^batch_size: "),
+        (lambda net, s: darkened(X, torch.ones(1, 1, 1, dtype=torch.bool)), r"^masks: expected one for each of x"),
+        (lambda net, s: darkened(X, X[:, 0]), r"^masks: .*got float"),
         (lambda net, s: unit_thresholds(net, s, "pool", [0], top=0.0), r"^top: .*\(0, 1\), got 0\.0"),
         (lambda net, s: unit_thresholds(net, s, "pool", [0], top=1.0), r"^top: "),
         (lambda net, s: unit_thresholds(net, s, "pool", [0], top=float("nan")), r"^top: "),

@@ -322,7 +322,7 @@ def test_models_and_random_numbers_stay_as_they_were_and_seeds_reproduce() -> No
 def test_bad_arguments_are_named() -> None:
     model, split = linear(4), Split(grey_images(3), torch.zeros(3, dtype=torch.int64))
     x = to_float(split.images)
-    for eps in (0.0, -0.1, float("nan")):
+    for eps in (0.0, -0.1, float("nan"), 8, True):
         for call in (robustness.strong_pgd, robustness.sanity_checks):
             with pytest.raises(ValueError, match="eps"):
                 call(model, split, eps)
@@ -335,6 +335,21 @@ def test_bad_arguments_are_named() -> None:
             robustness.strong_pgd(model, split, EPS, **{name: 0})
     with pytest.raises(ValueError, match="step_size"):
         robustness.strong_pgd(model, split, EPS, step_size=-1.0)
+    with pytest.raises(ValueError, match=r"^step_size: .*8/255"):
+        robustness.strong_pgd(model, split, EPS, step_size=2)
+    for call in (robustness.strong_pgd, robustness.sanity_checks):
+        with pytest.raises(ValueError, match=r"^seed: "):
+            call(model, split, EPS, seed=-1)
+    with pytest.raises(ValueError, match=r"^eps: "):
+        robustness.random_corner(8, torch.Generator())
+    with pytest.raises(ValueError, match=r"^batches: got none"):
+        robustness.with_statistics_of(model, [])
+    with pytest.raises(ValueError, match=r"^batches: values must lie in"):
+        robustness.with_statistics_of(nn.Sequential(nn.BatchNorm2d(3), model), [x, 255 * x])
+    with pytest.raises(ValueError, match=r"^y: class 4 needs"):
+        robustness.loss_surface(model, x, split.labels + 4, EPS)
+    with pytest.raises(ValueError, match=r"^model: class 5 needs"):
+        robustness.transfer_matrix({"a": linear(6), "b": model}, Split(split.images, split.labels + 5), attacks.fgsm)
     for name, value in {"steps": 0, "draws": 0, "tolerance": -0.1}.items():
         with pytest.raises(ValueError, match=name):
             robustness.sanity_checks(model, split, EPS, **{name: value})
@@ -402,3 +417,56 @@ def test_the_record_keeps_what_autoattack_warns_of(folder: Path, monkeypatch: py
     record = measure.autoattack(Networks(TINY, folder, lambda line: None), "vanilla", n=4)
     assert record.result == {"accuracy": 1.0, "warnings": ["points with zero gradient"]}
     assert not logging.getLogger("auto-attack").handlers
+
+
+# --- networks that diverged, attacks that break their promise ---
+
+
+def not_finite() -> nn.Sequential:
+    model = linear(4)
+    nn.init.constant_(model[1].weight, torch.nan)
+    return model
+
+
+@pytest.mark.parametrize("check", ["strong_pgd", "sanity_checks", "autoattack"])
+def test_a_network_that_diverged_is_refused_and_not_robust(check: str) -> None:
+    if check == "autoattack":
+        pytest.importorskip("pyautoattack")
+    split = Split(grey_images(3), torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"^model: .*; the output of '1' is the first that is not finite"):
+        getattr(robustness, check)(not_finite(), split, EPS)
+
+
+def test_a_network_that_diverged_has_no_surface_and_transfers_nothing() -> None:
+    split = Split(grey_images(3), torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"^model: .*; the output of '1' is the first that is not finite"):
+        robustness.loss_surface(not_finite(), to_float(split.images), split.labels, EPS, points=2)
+    for models in ({"a": linear(4), "b": not_finite()}, {"b": not_finite(), "a": linear(4)}):
+        with pytest.raises(ValueError, match=r"^model: .*; the output of '1' is the first that is not finite"):
+            robustness.transfer_matrix(models, split, attacks.fgsm)
+
+
+@pytest.mark.parametrize(("made", "eps"), [(1.2, None), (0.2, 0.1), (float("nan"), 0.1)])
+def test_an_attack_beyond_its_budget_transfers_nothing(made: float, eps: float | None) -> None:
+    split = Split(grey_images(3), torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"^attack: expected x' "):
+        robustness.transfer_matrix({"a": linear(4)}, split, lambda model, x, y: x + made, eps)
+
+
+def test_the_radius_of_strong_attacks_is_held_against_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a fault in PGD would show: its x' are twice as far as allowed."""
+    model, images = linear(4), grey_images(3)
+    split = Split(images, model(to_float(images)).argmax(1))
+    monkeypatch.setattr(attacks, "pgd", lambda model, x, y, eps, *rest, **options: (x + 2 * eps).clamp(0, 1))
+    for check in (robustness.strong_pgd, robustness.sanity_checks):
+        with pytest.raises(ValueError, match=r"^attack: expected x' in \[0, 1\] and at most eps = 0\.1 from x"):
+            check(model, split, EPS)
+
+
+def test_a_step_that_is_longer_than_all_images_are_wide_is_cut_and_changes_nothing() -> None:
+    """2.5 radius / steps is 2.5 in one step of radius 1; any step of at least 1 ends at black or white."""
+    model = linear(4)
+    split, _ = exactly(model, grey_images(20))
+    growing = robustness.sanity_checks(model, split, 0.5, steps=1)["growing"]
+    at_1 = accuracy.accuracy(model, split, lambda model, x, y: attacks.fgsm(model, x, y, 1.0))
+    assert growing["accuracy"][-1] == at_1

@@ -1,5 +1,6 @@
-"""Every check passes the right solution and names each common mistake; the solutions of the drafts pass theirs."""
+"""Every check passes the right solution and names each common mistake; the chapters' solutions pass theirs."""
 
+import ast
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import chapters
 import pytest
 import torch
 import torch.nn.functional as F
@@ -21,7 +23,7 @@ from snslib.exercises import ExerciseError, tasks
 from snslib.study.records import Record
 
 Solution = Callable[..., Any]
-DRAFTS = sorted((Path(__file__).parents[2] / "book" / "exercises").glob("[0-9]*.md"))
+CHAPTERS = [path for path in chapters.NOTEBOOKS if chapters.exercises(path)]
 CHECKS = [value for name, value in vars(ex).items() if name.startswith("check_")]
 
 
@@ -268,7 +270,7 @@ def test_the_best_attack_leaves_nothing_and_a_better_one_is_told_what_is_left() 
 
 
 def no_return(*args: Any) -> None:
-    pass
+    args[0]
 
 
 def in_place(solution: Solution, which: int = 1) -> Solution:
@@ -692,31 +694,15 @@ def test_an_error_in_a_notebook_is_one_line(capsys: pytest.CaptureFixture[str]) 
     assert "Traceback" not in printed
 
 
-# --- the drafts ---
+# --- the chapters ---
 
 
-def parts(draft: Path) -> list[tuple[str, bool, str]]:
-    """What a draft consists of, in its order: the title of the exercise, whether in a solution, the Python code."""
-    result, title, closing, code = [], "", "", None
-    for line in draft.read_text().splitlines():
-        if line.startswith("::::{admonition} "):
-            title = line.removeprefix("::::{admonition} ")
-        elif line == ":::{dropdown} Solution":
-            closing = ":::"
-        elif line == closing:
-            closing = ""
-        elif line == "```python":
-            code = []
-        elif line == "```" and code is not None:
-            result.append((title, bool(closing), "\n".join(code)))
-            code = None
-        elif code is not None:
-            code.append(line)
-    return result
+def python_of(text: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)\n```$", text, re.M | re.S)
 
 
 def in_the_notebook() -> dict[str, Any]:
-    """What the drafts' code for a chapter's notebook finds there, as small as can be."""
+    """What the code of exercises for a chapter's notebook finds there, as small as can be."""
     torch.manual_seed(0)
     convs = OrderedDict(conv1=nn.Conv2d(3, 8, 4, stride=4), conv13=nn.Conv2d(8, 8, 4, stride=4))
     model = nn.Sequential(convs | OrderedDict(flat=nn.Flatten(), fc=nn.Linear(32, 10))).eval()
@@ -739,40 +725,61 @@ def in_the_notebook() -> dict[str, Any]:
 
 
 def test_each_of_the_seven_chapters_has_goals_and_exercises_from_quick_to_open() -> None:
-    chapters = (Path(__file__).parents[2] / "notebooks").glob("[0-9]*.ipynb")
-    assert {draft.stem for draft in DRAFTS} <= {chapter.stem for chapter in chapters}
-    assert [draft.stem[:2] for draft in DRAFTS] == ["01", "02", "03", "04", "05", "06", "07"]
-    for draft in DRAFTS:
-        goals, exercises = draft.read_text().split("\n## Exercises\n")
+    assert [path.name[:2] for path in CHAPTERS] == ["01", "02", "03", "04", "05", "06", "07"]
+    for path in CHAPTERS:
+        goals = chapters.read(path).cells[1].source
         assert goals.startswith("## Learning goals\n")
         assert 3 <= len(re.findall(r"^- ", goals, re.M)) <= 5
-        each = exercises.split("::::{admonition} ")[1:]
-        assert 2 <= len(each) <= 4
-        for number, exercise in enumerate(each, start=1):
-            title = rf"Exercise {int(draft.stem[:2])}\.{number} \(\d+ minutes.*\): .+\n:class: tip\n"
-            assert re.match(title, exercise)
-            assert exercise.count(":::{dropdown} Hint\n") == 1
-            assert exercise.count(":::{dropdown} Solution\n:class-container: solution\n") == 1
-        assert "open" in each[-1].splitlines()[0]
+        found = chapters.exercises(path)
+        assert [exercise.number for exercise in found] == [f"{path.name[1]}.{n}" for n in range(1, len(found) + 1)]
+        assert 2 <= len(found) <= 4
+        assert "open" in found[-1].kind
+        for exercise in found:
+            for tag in ("Hint", "Solution"):
+                (folded,) = exercise.tagged(tag.lower())
+                assert folded.startswith(f"<details><summary>{tag}</summary>\n\n")
+                assert folded.endswith("\n\n</details>")
 
 
-@pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.stem)
-def test_the_code_of_a_draft_runs_and_its_solutions_pass(draft: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_the_code_of_exercises_runs_and_their_solutions_pass(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     notebook = in_the_notebook()
-    for title, solution, code in parts(draft):
-        if code.startswith("# In the notebook of this chapter\n"):
-            exec(code, notebook)
-        elif solution:
-            alone: dict[str, Any] = {}
-            exec(code, alone)
-            notebook.update(alone)
-        else:
-            with pytest.raises(ExerciseError, match="returned nothing"):
-                exec(code, {})
-            assert re.search(r"^check_\w+\(\w+\)$", code, re.M), title
+    for exercise in chapters.exercises(path):
+        for cell in exercise.cells:
+            if cell.cell_type == "code":
+                stub = ast.parse(cell.source)
+                check = stub.body[-1]
+                unsolved = eval(compile(ast.Expression(check.value), "check", "eval"), executed(cell.source))
+                assert unsolved == f"Exercise {exercise.number}: not solved yet."
+                continue
+            for code in python_of(cell.source):
+                if code.startswith("# In the notebook of this chapter\n"):
+                    exec(code, notebook)
+                else:
+                    notebook |= executed(code)
+
+
+def executed(code: str) -> dict[str, Any]:
+    """The names that code defines which runs by itself."""
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    return namespace
+
+
+def test_a_check_takes_a_stub_for_one_and_nothing_else() -> None:
+    def documented(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        return x
+
+    def stub(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor: ...
+
+    assert ex.check_fgsm(stub) == "Exercise 1.1: not solved yet."
+    assert ex.check_fgsm.__name__ == "check_fgsm"
+    for wrong in (documented, no_return, lambda model, x, y, eps: None):
+        with pytest.raises(ExerciseError):
+            ex.check_fgsm(wrong)
 
 
 def test_every_check_is_used_by_an_exercise_and_its_solution() -> None:
-    for in_solution in (False, True):
-        code = "".join(code for draft in DRAFTS for _, solution, code in parts(draft) if solution == in_solution)
+    for tag in ("exercise", "solution"):
+        code = "\n".join("\n".join(e.tagged(tag)) for path in CHAPTERS for e in chapters.exercises(path))
         assert {check.__name__ for check in CHECKS} == set(re.findall(r"^(check_\w+)\(", code, re.M))

@@ -20,6 +20,7 @@ from torchvision.models import convnext
 import snslib as sns
 from snslib.__main__ import main
 from snslib.data import Split, to_float
+from snslib.files import save_tensors
 from snslib.profile import measure, options
 from snslib.profile.layers import find_layers
 from snslib.profile.measure import profile
@@ -200,7 +201,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def report(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the command writes for a torchvision model."""
     out = tmp_path_factory.mktemp("out") / "deep" / "report"
-    command = "profile --model torchvision:squeezenet1_1 --num-classes 2 --image-size 64 --n-images 4 --batch-size 3"
+    command = "neurons --network torchvision:squeezenet1_1 --num-classes 2 --image-size 64 --n-images 4 --batch-size 3"
     assert main([*command.split(), "--seed", "3", "--device", "cpu", "--data", str(folder), "--out", str(out)]) == 0
     return out
 
@@ -337,6 +338,19 @@ def test_weights_come_from_either_kind_of_file(tmp_path: Path, monkeypatch: pyte
         assert not model.training
 
 
+def test_weights_that_snslib_wrote_are_held_to_their_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_module(tmp_path, monkeypatch)
+    trained = Mixing()
+    nn.init.uniform_(trained.head.weight)
+    path = tmp_path / "w.safetensors"
+    save_tensors(path, trained.state_dict(), {"history": []})
+    assert torch.equal(load_model("factories:mixing", path, device="cpu").head.weight, trained.head.weight)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:])
+    with pytest.raises(ValueError, match=r"^weights: .*w\.safetensors cannot be read .*another checksum"):
+        load_model("factories:mixing", path, device="cpu")
+
+
 def write_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module ``factories`` that can be imported while the test runs."""
     lines = [
@@ -369,7 +383,7 @@ def write_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"model": "factories:pair"}, r"model: expected logits \(N, K\), it outputs a tuple"),
         ({"model": "factories:pool"}, "no convolution or linear layer ran"),
         ({"model": "factories:big"}, r"model: it fails on images \(1, 3, 64, 64\) .*image_size"),
-        ({"model": "factories:nan"}, "sensitivities of 'head' are not finite"),
+        ({"model": "factories:nan"}, "gradient of its loss is not finite; the output of 'head' is the first"),
         ({"num_classes": 2}, "num_classes: is for torchvision's models"),
         ({"weights": "nowhere.pt"}, "weights: there is no file nowhere.pt"),
         ({"weights": "text.pt"}, "weights: .*text.pt cannot be read"),
@@ -392,10 +406,15 @@ def write_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"data": "noise"}, "a.png is not a readable image"),
         ({"data": "mixed", "image_size": None}, "image_size must be given"),
         ({"labels": "none"}, "labels: expected one of folders, predicted"),
-        ({"eps": -0.1}, "eps: expected a finite number >= 0"),
-        ({"n_images": 0}, "n_images: expected an integer >= 1"),
+        ({"eps": -0.1}, "eps: expected a finite number from 0 to 1"),
+        ({"eps": 8}, "eps: expected a finite number from 0 to 1 .*8/255 is understood.*, got 8"),
+        ({"n_images": 0}, "n_images: expected an integer from 1 to"),
+        ({"seed": -1}, "seed: expected an integer from 0 to"),
+        ({"batch_size": 2.5}, "batch_size: expected an integer from 1 to"),
+        ({"image_size": True}, "image_size: expected an integer from 1 to"),
         ({"mean": [0.5] * 3}, "mean, std: one needs the other"),
-        ({"mean": [0.5] * 3, "std": [0.5, 0.5, 0]}, "std: expected three numbers above 0"),
+        ({"mean": [0.5] * 3, "std": [0.5, 0.5, 0]}, "std: expected a finite number > 0"),
+        ({"mean": [0.5, 0.5, float("nan")], "std": [0.5] * 3}, "mean: expected a finite number .*, got nan"),
         ({"mean": [0.5], "std": [0.5] * 3}, "mean: expected three numbers, got"),
         ({"device": "tpu9"}, "device: 'tpu9' cannot be used"),
         ({"out": "."}, "out: .* is there already and is not overwritten"),
@@ -492,19 +511,23 @@ def test_the_command_explains_every_argument(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "1000")
     with pytest.raises(SystemExit) as end:
-        main(["profile", "--help"])
+        main(["neurons", "--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    wanted = [name for name in inspect.signature(profile).parameters if name != "progress"]
+    asked = [name for name in inspect.signature(profile).parameters if name != "progress"]
+    wanted = ["network" if name == "model" else name for name in asked]
     assert list(options.options()) == wanted
     assert all(re.search(rf"--{name.replace('_', '-')} VALUE +\w", text) for name in wanted)
-    assert "is understood (8/255)" in text
+    assert "is understood; 0 to 1 (8/255)" in text
 
 
 def test_an_error_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = ["--model", "torchvision:resnet50", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
-    assert main(["profile", *given, "--image-size", "big"]) == 2
+    given = ["--network", "torchvision:resnet50", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    assert main(["neurons", *given, "--image-size", "big"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "python -m snslib: image_size: expected a whole number, got 'big'\n"
     assert not (tmp_path / "out").exists()
+    given[1] = "torchvision:resnet5"
+    assert main(["neurons", *given]) == 2
+    assert capsys.readouterr().err.startswith("python -m snslib: network: torchvision has no classifier 'resnet5'")

@@ -1,5 +1,6 @@
 """Every model and record of results/ is found by today's code: a change that loses hours of computing fails here."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from snslib.data import Dataset, Split
 from snslib.study import networks, records, results
@@ -15,6 +17,8 @@ from snslib.study.reproduce import reproduce
 from snslib.study.rows import ROWS, folder_of
 from snslib.study.settings import PROFILES
 from snslib.training import pretrained
+
+pytestmark = pytest.mark.filterwarnings("error")  # what is damaged is left out with a warning
 
 KEYS = Path(__file__).parent / "recorded_keys.json"  # file, measurement and key; a model is the measurement "model"
 RUNS = {  # what was run: profile, seed and the precision it was trained in
@@ -43,8 +47,38 @@ def test_the_keys_are_those_that_were_written_down() -> None:
     assert len(now) >= 539 + 42
 
 
+def test_every_record_is_one_and_every_model_is_what_was_published() -> None:
+    """The checksums of all files are compared, and every result is like one of its measurement."""
+    states = json.loads((pretrained.RESULTS / "checksums.json").read_text())["states"]
+    for path in sorted(pretrained.RESULTS.glob("*/*/*.safetensors")):
+        name = str(path.relative_to(pretrained.RESULTS).with_suffix(""))
+        pretrained.read(path, name=name)
+        with safe_open(path, "pt") as file:
+            if first := file.metadata().get("state"):
+                assert states.pop(name) == hashlib.sha256(first.encode()).hexdigest()
+    assert states == {}
+    read = [
+        len(results._read(path, path.stat().st_mtime_ns)[1]) for path in sorted(pretrained.RESULTS.glob("*/*/*.json"))
+    ]
+    assert sum(read) == sum(what != "model" for _, what, _ in in_results())
+
+
+def test_the_data_of_every_record_are_told_by_their_fingerprint() -> None:
+    """All that is published of a data set was made on one copy of it, whose fingerprint is there."""
+    for name, (_, side, train, test, _) in SIZES.items():
+        recorded = json.loads((pretrained.RESULTS / name / "data.json").read_text())
+        shapes = {split: recorded[split]["images"] for split in ("train", "validation", "test")}
+        assert shapes["train"][0] + shapes["validation"][0] == train
+        assert shapes["test"] == [test, 3, side, side]
+        recipes = [
+            results.state(str(path.relative_to(pretrained.RESULTS).with_suffix("")))["recipe"]
+            for path in sorted((pretrained.RESULTS / name).glob("*/*.safetensors"))
+        ]
+        assert len({tuple(recipe["data"]["crc32"]) for recipe in recipes}) == 1
+
+
 def stub(name: str) -> Dataset:
-    """A data set of black images that is as large as the real one; what is published does not depend on its pixels."""
+    """A data set of black images that is as large as the real one, whose fingerprint it is given below."""
     classes, side, train, test, padding = SIZES[name]
     black = [
         Split(torch.zeros(1, 3, side, side, dtype=torch.uint8).expand(n, -1, -1, -1), torch.arange(n) % classes)
@@ -61,7 +95,7 @@ def test_reproduce_asks_for_all_of_it(folder: str, tmp_path: Path, monkeypatch: 
     asked: set[tuple[str, str]] = set()
 
     def remembered(find: Callable[..., Any], what: Callable[..., str]) -> Callable[..., Any]:
-        def ask(data: str, *question: Any) -> Any:
+        def ask(data: Dataset, *question: Any) -> Any:
             asked.add((what(*question), records.key(results.configuration(question[-1]))))
             return find(data, *question)
 
@@ -74,6 +108,8 @@ def test_reproduce_asks_for_all_of_it(folder: str, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(networks, "load_dataset", lambda *arguments, **options: data)
     monkeypatch.setattr(networks, "hold_out", lambda split, n: (split.take(len(split) - n), split.take(n)))
     monkeypatch.setattr(networks.zlib, "crc32", lambda buffer: 0)
+    recorded = json.loads((pretrained.RESULTS / data.name / "data.json").read_text())
+    monkeypatch.setattr(results, "fingerprint", lambda data: recorded)
     monkeypatch.setattr(networks, "train", train)
     monkeypatch.setattr(records, "record", lambda *question: {})
     monkeypatch.setattr(results, "publish_record", lambda *entry: None)
@@ -85,6 +121,6 @@ def test_reproduce_asks_for_all_of_it(folder: str, tmp_path: Path, monkeypatch: 
         assert folder_of(base) == folder
         rows = [row for row in ROWS if (row if seed == 0 else f"{row}-seed{seed}") in there]
         reproduce(base, tmp_path, rows, progress=lambda line: None)
-    recorded = {(what, key) for name, what, key in in_results() if name.rpartition("/")[0] == folder}
-    assert not recorded - asked
+    published = {(what, key) for name, what, key in in_results() if name.rpartition("/")[0] == folder}
+    assert not published - asked
     assert not list(tmp_path.iterdir())

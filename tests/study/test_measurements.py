@@ -18,6 +18,7 @@ from snslib.sensitivity import dual_pairs, neuron_sensitivity, top_neurons
 from snslib.study import measurements as measure
 from snslib.study import settings
 from snslib.study.defenses import DEFENSES
+from snslib.study.measurements import neurons
 from snslib.study.networks import Networks
 
 
@@ -241,3 +242,34 @@ def test_targeted_neurons_have_errors_from_blocks_of_images(networks: Networks) 
     assert list(found["errors"]) == list(found["sensitive"]) == [*networks.conv_layers, "fc"]
     assert all(0 <= error < 1 for errors in found["errors"].values() for error in errors)
     assert any(error > 0 for errors in found["errors"].values() for error in errors)
+
+
+def test_a_block_is_every_twentieth_image_whatever_is_attacked_beside_it(networks: Networks) -> None:
+    model, train, s = networks.model("vanilla"), networks.data.train, networks.settings
+    found = neurons._toward(networks, 3, "pool5", 3)
+    x = to_float(train.images[train.labels != 3][: s.n_pairs])
+    assert (found["n"], len(found["by_block"]["fc"])) == (len(x), neurons.BLOCKS)
+    for start in (0, 7):
+        block = x[start :: neurons.BLOCKS]
+        aim = torch.full((len(block),), 3)
+        x_adv = pgd(model, block, aim, s.eps, s.eps / 10, s.steps, targeted=True)
+        for name, sigma in neuron_sensitivity(model, [(block, x_adv)], ["conv1", "conv8", "fc"]).items():
+            torch.testing.assert_close(found["by_block"][name][start], sigma, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("defense", "settings", "named"),
+    [
+        ("vanilla", {"vanilla_lr": 100.0, "vanilla_epochs": 4}, "vanilla_lr"),
+        ("pat", {"pat_lr": 100.0, "pat_epochs": 4}, "pat_lr"),
+        ("sns_sen_cls", {"lr": 100.0, "lam": 1e6, "epochs": 5}, "lr or lam"),
+    ],
+)
+def test_training_that_diverges_names_the_settings_that_drive_it_and_leaves_no_network(
+    defense: str, settings: dict[str, float], named: str, tmp_path: Path
+) -> None:
+    networks = Networks(replace(TINY, batch_size=32, n_pairs=20, **settings), tmp_path, lambda line: None)
+    networks.data = replace(networks.data, train=networks.data.train.take(256))
+    with pytest.raises(ValueError, match=rf"\A{named}: {defense}: training diverged in [^\n]*; lower {named} [^\n]*\Z"):
+        networks.model(defense)
+    assert not networks.model_path(defense).exists()

@@ -10,12 +10,12 @@ from snslib import files
 from snslib.study import networks, records
 
 
-def make(folder: Path, inputs: dict[str, Any], calls: list[int], result: Any = 1.5) -> records.Record:
+def make(folder: Path, inputs: dict[str, Any], calls: list[int], result: Any = 0.5) -> records.Record:
     def compute() -> Any:
         calls.append(1)
         return result
 
-    return records.record(folder, "accuracy", inputs, {"seed": 7}, "cpu", compute)
+    return records.record(folder, "strong-accuracy", inputs, {"seed": 7}, "cpu", compute)
 
 
 def test_a_record_is_computed_once_and_holds_its_provenance(tmp_path: Path) -> None:
@@ -23,10 +23,10 @@ def test_a_record_is_computed_once_and_holds_its_provenance(tmp_path: Path) -> N
     first = make(tmp_path, {"a": 1, "b": [2]}, calls)
     assert make(tmp_path, {"b": [2], "a": 1}, calls) == first
     assert len(calls) == 1
-    assert first.result == 1.5
+    assert first.result == 0.5
     assert first.config == {"a": 1, "b": [2]}
     assert {"seconds", "device", "versions", "commit", "date"} <= set(first.provenance)
-    assert (first.what, first.seed) == ("accuracy", 7)
+    assert (first.what, first.seed) == ("strong-accuracy", 7)
 
 
 def test_another_input_is_another_record(tmp_path: Path) -> None:
@@ -36,12 +36,47 @@ def test_another_input_is_another_record(tmp_path: Path) -> None:
     assert len(calls) == 2
 
 
-def test_a_damaged_record_is_named_and_not_overwritten(tmp_path: Path) -> None:
-    make(tmp_path, {"a": 1}, [])
+DAMAGE = {
+    "half of it": lambda entry, text: text[: len(text) // 2],
+    "nothing": lambda entry, text: "",
+    "a list": lambda entry, text: "[]",
+    "an empty object": lambda entry, text: "{}",
+    "no result": lambda entry, text: json.dumps({name: value for name, value in entry.items() if name != "result"}),
+    "NaN": lambda entry, text: json.dumps(entry | {"result": float("nan")}),
+    "no number": lambda entry, text: json.dumps(entry | {"result": None}),
+    "no share": lambda entry, text: json.dumps(entry | {"result": 1.5}),
+    "another configuration": lambda entry, text: json.dumps(entry | {"config": {"a": 2}}),
+    "another measurement": lambda entry, text: json.dumps(entry | {"what": "targeted-pgd"}),
+    "a seed in words": lambda entry, text: json.dumps(entry | {"seed": "seven"}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_is_no_record_of_this_is_named_and_measured_anew(damage: str, tmp_path: Path) -> None:
+    first = make(tmp_path, {"a": 1}, [])
     (path,) = (tmp_path / "records").iterdir()
-    path.write_text(path.read_text()[:20])
-    with pytest.raises(ValueError, match=path.name):
-        make(tmp_path, {"a": 1}, [])
+    text = path.read_text()
+    path.write_text(DAMAGE[damage](json.loads(text), text))
+    calls: list[int] = []
+    with pytest.warns(UserWarning, match=rf"{path.name} is damaged \(.+\), and is measured anew"):
+        again = make(tmp_path, {"a": 1}, calls)
+    assert (calls, again.result, again.config) == ([1], first.result, first.config)
+    assert make(tmp_path, {"a": 1}, calls) == again
+    assert calls == [1]
+
+
+@pytest.mark.parametrize("result", [float("nan"), None, 1.5, {"clean": 0.5}, []])
+def test_what_is_no_result_of_a_measurement_is_not_written(result: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^strong-accuracy: what was measured is no record of .*nothing is written"):
+        make(tmp_path, {"a": 1}, [], result)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_new_measurement_may_have_any_result_that_json_can_hold(tmp_path: Path) -> None:
+    found = records.record(tmp_path, "new", {}, {}, "cpu", lambda: {"a": [None, "b"]})
+    assert found.result == {"a": [None, "b"]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        records.record(tmp_path, "new", {"n": 2}, {}, "cpu", lambda: float("inf"))
 
 
 def test_a_failed_measurement_leaves_nothing(tmp_path: Path) -> None:

@@ -169,6 +169,66 @@ def test_another_configuration_under_the_same_name_is_refused(results: Path, mad
     assert (results / FOLDER / "vanilla.safetensors").read_bytes() == before
 
 
+def test_rows_of_other_images_are_refused_before_anything_is_trained(results: Path, made: Path, tmp_path: Path) -> None:
+    path = results / "digits" / "data.json"
+    whole = path.read_text()
+    assert json.loads(whole)["test"]["images"] == [400, 3, 32, 32]
+    path.write_text(whole.replace("400", "401"))
+    with pytest.raises(ValueError, match=r"^dataset: digits is not .*\(400, 3, 32, 32\), not \(401, 3, 32, 32\)"):
+        reproduce(TINY, tmp_path, ["vanilla"], progress=lambda line: None)
+    assert list(tmp_path.iterdir()) == []
+    assert Networks(TINY, tmp_path).model_path("vanilla").is_relative_to(tmp_path)
+    path.write_text(whole)
+    assert Networks(TINY, tmp_path).model_path("vanilla") == results / FOLDER / "vanilla.safetensors"
+
+
+def test_the_rows_of_a_folder_of_images_are_kept_apart_from_those_of_a_set_of_its_name() -> None:
+    assert rows.folder_of(TINY) == FOLDER
+    assert rows.folder_of(replace(TINY, dataset="folder:/data/digits")) == f"folder:{FOLDER}"
+
+
+def test_a_flipped_bit_of_a_published_model_is_noticed_where_it_is_used(results: Path, tmp_path: Path) -> None:
+    path = results / FOLDER / "vanilla.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    networks = Networks(TINY, tmp_path)
+    try:
+        for read in (networks.model, networks.history):
+            with pytest.raises(ValueError, match=rf"{path} is damaged .*git checkout"):
+                read("vanilla")
+        with pytest.raises(ValueError, match=rf"^name: {path} is damaged"):
+            snslib.load_pretrained(f"{FOLDER}/vanilla")
+        networks.model("pat")  # which is whole
+    finally:
+        path.write_bytes(whole)
+
+
+def test_another_model_under_a_name_is_not_taken_for_that_of_the_name(results: Path, tmp_path: Path) -> None:
+    path = results / FOLDER / "off.safetensors"
+    path.write_bytes((results / FOLDER / "pat.safetensors").read_bytes())
+    with pytest.raises(ValueError, match=rf"^name: {path} holds another model, {FOLDER}/pat; git checkout"):
+        snslib.load_pretrained(f"{FOLDER}/off")
+    assert Networks(TINY, tmp_path).model_path("pat") in (path, path.with_name("pat.safetensors"))
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        *(({"rows": [row]}, "rows") for row in ("..", "../pat", "..\\..\\pat", "/pat", "pat\0", "", 3)),
+        *(({"rows": rows}, "rows") for rows in ("pat", [], ())),
+        *(({"hours": hours}, "hours") for hours in (-1, float("nan"))),
+    ],
+)
+def test_rows_and_hours_out_of_range_are_refused_before_anything_is_written(
+    options: dict[str, Any], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained, "RESULTS", tmp_path / "results")
+    with pytest.raises(ValueError, match=rf"\A{name}: expected [^\n]*\Z"):
+        reproduce(TINY, tmp_path / "cache", **options)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unknown_row_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^rows: .*'pta'"):
         reproduce(TINY, tmp_path, ["pta"])

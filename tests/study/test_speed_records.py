@@ -47,6 +47,26 @@ def test_a_device_without_measurements_is_named(folder: Path) -> None:
         speed_records.read("cuda")
 
 
+DAMAGED = ["", "[]", "{}", '{"attacks": []}', '{"attacks": {"rows": {}}}', '{"attacks": {"rows": [NaN]}}']
+
+
+@pytest.mark.parametrize("text", [*DAMAGED, json.dumps(CPU)[:-9]])
+def test_a_damaged_file_is_named_and_hides_no_other_device(text: str, folder: Path) -> None:
+    (folder / "speed_cpu.json").write_text(text)
+    (folder / "speed_cuda.json").write_text(json.dumps(CUDA))
+    with pytest.warns(UserWarning, match=rf"left out: {folder / 'speed_cpu.json'} is damaged"):
+        assert speed_records.read() == SpeedRecords({"cuda": CUDA})
+    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(ValueError, match="no measurements on cpu"):
+        speed_records.read("cpu")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"2.9.0": {}}', '{"2.9.0": {"wrong": 3}}'])
+def test_damaged_records_of_convolutions_are_named(text: str, folder: Path) -> None:
+    (folder / "convolutions.json").write_text(text)
+    with pytest.raises(ValueError, match=r"convolutions\.json is damaged .*git checkout"):
+        speed_records.convolutions()
+
+
 def test_the_convolutions_that_are_wrong_are_read(folder: Path) -> None:
     (folder / "convolutions.json").write_text('{"2.9.0": {"wrong": []}}')
     assert speed_records.convolutions() == {"2.9.0": {"wrong": []}}

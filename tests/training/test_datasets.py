@@ -87,9 +87,9 @@ def test_a_smaller_part_of_digits_has_every_class(digits: Dataset) -> None:
     assert set(digits.test.take(100).labels.tolist()) == set(range(10))
 
 
-@pytest.mark.parametrize("validation", [-1, 1397, 0.1])
+@pytest.mark.parametrize("validation", [-1, 1397, 0.1, True])
 def test_hold_out_out_of_range_is_refused(validation: int) -> None:
-    with pytest.raises(ValueError, match=r"validation must be a whole number from 0 to 1396"):
+    with pytest.raises(ValueError, match=r"^validation: expected an integer from 0 to 1,396 "):
         load_dataset("digits", validation=validation)
 
 

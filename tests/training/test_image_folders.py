@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from snslib.training.datasets import load_dataset
+from snslib.training.datasets import NAMES, identity, load_dataset
+from snslib.training.image_folders import read_images
 
 
 def paint(path: Path, size: tuple[int, int] = (16, 16), colour: tuple[int, int, int] = (10, 20, 30)) -> None:
@@ -33,7 +34,12 @@ def pets(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("prefix", ["folder:", ""])
 def test_folder_is_read(pets: Path, prefix: str) -> None:
     found = load_dataset(f"{prefix}{pets}")
-    assert (found.name, found.classes, found.image_size, found.official) == ("pets", ("cat", "dog"), 16, None)
+    assert (found.name, found.classes, found.image_size, found.official) == (
+        "folder:pets",
+        ("cat", "dog"),
+        16,
+        None,
+    )
     assert (len(found.train), len(found.validation), len(found.test)) == (12, 0, 2)
     assert sorted(found.train.images[:, 1, 0, 0].tolist()) == sorted([*range(6), *range(6)])
     for split in (found.train, found.test):
@@ -41,6 +47,16 @@ def test_folder_is_read(pets: Path, prefix: str) -> None:
         assert torch.equal(red == 200, split.labels == 0)
     assert found.train.labels.tolist() != sorted(found.train.labels.tolist())
     assert torch.equal(found.train.images, load_dataset(str(pets)).train.images)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "digits", "tiny-imagenet", "folder:cifar10"])
+def test_a_folder_has_the_name_of_no_published_set(name: str, pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pets.rename(pets.with_name(name))
+    monkeypatch.chdir(pets.parent)
+    for path in (pets.with_name(name), f"folder:./{name}", f"folder:{name}/../{name}"):
+        assert load_dataset(path).name == identity(path) == f"folder:{name}"
+        assert load_dataset(path).name not in NAMES
+    assert [identity(known) for known in NAMES] == list(NAMES)
 
 
 def test_folder_prefers_test_to_val_and_takes_a_hold_out(pets: Path) -> None:
@@ -118,5 +134,54 @@ def test_unknown_names_and_misplaced_arguments() -> None:
         load_dataset("mnist")
     with pytest.raises(ValueError, match="train is not there"):
         load_dataset("folder:/does/not/exist")
-    with pytest.raises(ValueError, match=r"image_size .*got 16 for digits"):
+    with pytest.raises(ValueError, match=r"image_size: .*got 16 for digits"):
         load_dataset("digits", image_size=16)
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b", "folder:a\0b", "../../cifar10", "..\\cifar10", "/cifar10", "folder:/no/../such"]
+)
+def test_a_name_that_leads_nowhere_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^name: expected|is not there") as error:
+        load_dataset(name)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("image_size", [0, -3, 16.5, True])
+def test_an_image_size_out_of_range_is_refused(pets: Path, image_size: int) -> None:
+    with pytest.raises(ValueError, match=r"^image_size: expected an integer >= 1"):
+        load_dataset(pets, image_size=image_size)
+
+
+# --- photographs ---
+
+# What a viewer does to the stored pixels (height, width) for each EXIF orientation, as the standard has it: the 0th row
+# and the 0th column of what is stored are the named sides of what is seen.
+UPRIGHT = {
+    1: lambda stored: stored,  # top, left
+    2: lambda stored: stored[:, ::-1],  # top, right
+    3: lambda stored: stored[::-1, ::-1],  # bottom, right
+    4: lambda stored: stored[::-1],  # bottom, left
+    5: lambda stored: stored.transpose(1, 0, 2),  # left, top
+    6: lambda stored: stored.transpose(1, 0, 2)[:, ::-1],  # right, top
+    7: lambda stored: stored.transpose(1, 0, 2)[::-1, ::-1],  # right, bottom
+    8: lambda stored: stored.transpose(1, 0, 2)[::-1],  # left, bottom
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_a_photograph_is_turned_upright_before_it_is_cut(tmp_path: Path, orientation: int, suffix: str) -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / f"photo.{suffix}", exif=exif, lossless=True)
+    Image.fromarray(np.ascontiguousarray(UPRIGHT[orientation](stored))).save(tmp_path / "upright.png")
+    photo, upright = (read_images([tmp_path / name], 8) for name in (f"photo.{suffix}", "upright.png"))
+    assert torch.equal(photo, upright)
+
+
+def test_a_photograph_without_an_orientation_is_as_it_is(tmp_path: Path) -> None:
+    stored = np.random.default_rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(stored).save(tmp_path / "plain.png")
+    assert np.array_equal(read_images([tmp_path / "plain.png"], 8)[0].permute(1, 2, 0).numpy(), stored)

@@ -212,6 +212,11 @@ def test_neurons_that_are_switched_off_are_as_if_suppressed_and_stay_off_in_trai
         ("resnet18", {"block5.conv1": torch.tensor([0]), "block5": torch.tensor([1])}, r"^neurons: .*'block5'"),
         ("vgg16", {"conv8": torch.tensor([0]), "conv9": torch.tensor([999])}, r"^neurons: 'conv9'.*999"),
         ("vgg16", {"conv14": torch.tensor([0])}, r"^layers: .*conv14"),
+        (
+            "vgg16",
+            {"conv8": torch.tensor([0]), "conv9": torch.ones(32, dtype=torch.bool)},
+            r"^neurons: .*'conv9'.*mask",
+        ),
     ],
 )
 def test_what_cannot_be_switched_off_is_named_and_nothing_is_changed(
@@ -228,7 +233,11 @@ def test_what_cannot_be_switched_off_is_named_and_nothing_is_changed(
     ("options", "message"),
     [
         ({"name": "vgg19"}, r"^model: .*vgg16, alexnet, resnet18, googlenet.*'vgg19'"),
-        ({"num_classes": 1}, r"num_classes"),
+        ({"num_classes": 1}, r"^num_classes: "),
+        ({"num_classes": 10.0}, r"^num_classes: "),
+        ({"num_classes": True}, r"^num_classes: "),
+        ({"width": float("inf")}, r"^width: "),
+        ({"width": "1/8"}, r"^width: "),
         ({"width": 0}, r"width"),
         ({"width": -1.0}, r"width"),
         ({"width": float("nan")}, r"width"),

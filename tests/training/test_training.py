@@ -273,6 +273,16 @@ def test_a_damaged_checkpoint_is_an_error(tmp_path: Path, damage: Callable[[byte
         quietly(small_model(), checkpoint=checkpoint)
 
 
+def test_a_flipped_bit_of_a_checkpoint_is_an_error(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    quietly(small_model(), checkpoint=checkpoint)
+    whole = checkpoint.read_bytes()
+    for place in (len(whole) // 2, len(whole) - 1, whole.index(b"_last_lr") + 1, whole.index(b"momentum") + 1):
+        checkpoint.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged"):
+            quietly(small_model(), checkpoint=checkpoint)
+
+
 def test_a_file_without_state_is_damaged(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
@@ -284,9 +294,15 @@ def test_a_file_without_state_is_damaged(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_run_is_an_error(tmp_path: Path) -> None:
     quietly(small_model(), checkpoint=tmp_path / "c")
     before = (tmp_path / "c").read_bytes()
+    quietly(small_model(), checkpoint=tmp_path / "d", recipe={"lam": 1, "layers": ("a", "b")})
+    quietly(small_model(), checkpoint=tmp_path / "d", recipe={"layers": ["a", "b"], "lam": 1})
+    with pytest.raises(ValueError, match=r"^checkpoint: .*another run"):
+        quietly(small_model(), checkpoint=tmp_path / "d")
     for other in ({"seed": 5}, {"epochs": 4}, {"first_layer": "conv2"}, {"lr": 0.05}):
         with pytest.raises(ValueError, match=r"^checkpoint: .*another run"):
             quietly(small_model(), schedule=replace(SCHEDULE, **other), checkpoint=tmp_path / "c")
+    with pytest.raises(ValueError, match=r"^checkpoint: .*another run"):
+        quietly(small_model(), checkpoint=tmp_path / "c", recipe={"lam": 1})
     wider = small_model()
     wider.fc = nn.Linear(4 * 36, 5)
     with pytest.raises(ValueError, match=r"^checkpoint: .*another"):
@@ -316,11 +332,68 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
             return loss * (torch.nan if self.calls == 3 else 1), terms
 
     model = small_model()
-    with pytest.raises(FloatingPointError, match="nan in epoch 2; lower lr"):
+    with pytest.raises(
+        FloatingPointError, match=r"in epoch 2: .* gradient became nan in step 1; lower lr .*c holds epoch 1"
+    ):
         quietly(model, Diverging(), checkpoint=tmp_path / "c")
     assert len(load_tensors(tmp_path / "c")[1]["history"]) == 1  # the last good one remains
     assert all(tensor.isfinite().all() for tensor in load_tensors(tmp_path / "c")[0].values())
     assert all(p.requires_grad for p in model.parameters())
+
+
+def test_a_learning_rate_that_is_too_high_stops_the_run_before_an_epoch_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match=r"in epoch 1: .*; lower lr \(.* is 1e\+12\); no epoch is kept"):
+        quietly(small_model(), schedule=replace(SCHEDULE, lr=1e12), checkpoint=tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("term", ["loss", "gradient"])
+def test_a_step_that_is_not_finite_is_not_taken(term: str) -> None:
+    """Loss and gradient, each alone: the weights are those after the step before."""
+
+    class Diverging(Vanilla):
+        calls = 0
+        before: dict[str, Tensor] | None = None
+
+        def __call__(self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor) -> Any:
+            self.calls += 1
+            loss, terms = super().__call__(model, x, x_adv, y)
+            if self.calls == 2:
+                self.before = {name: value.clone() for name, value in model.named_parameters()}
+                weight = model.get_submodule("fc").weight
+                loss = loss + (torch.inf if term == "loss" else (weight - weight).sqrt().sum())  # 0, of infinite slope
+            return loss, terms
+
+    model, objective = small_model(), Diverging()
+    what = "the loss became inf" if term == "loss" else "the norm of the gradient became nan"
+    with pytest.raises(FloatingPointError, match=f"{what} in step 2; lower vanilla_lr"):
+        quietly(model, objective, steered_by="vanilla_lr")
+    torch.testing.assert_close(dict(model.named_parameters()), objective.before, rtol=0, atol=0)
+
+
+def test_weights_that_the_last_step_of_an_epoch_ruins_are_not_kept(tmp_path: Path) -> None:
+    class Ruined(Vanilla):
+        calls = 0
+
+        def __call__(self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor) -> Any:
+            self.calls += 1
+            if self.calls == 4:
+                model.get_submodule("conv2.1").running_var.fill_(torch.inf)  # which nothing reads in train mode
+            return super().__call__(model, x, x_adv, y)
+
+    with pytest.raises(FloatingPointError, match=r"epoch 2: conv2\.1\.running_var is not finite .*holds epoch 1"):
+        quietly(small_model(), Ruined(), checkpoint=tmp_path / "c")
+    assert len(load_tensors(tmp_path / "c")[1]["history"]) == 1
+
+
+def test_labels_that_the_data_set_has_no_class_for_are_refused() -> None:
+    data = small_data()
+    for label in (-100, 3):  # PyTorch leaves images of class -100 out
+        labels = data.train.labels.clone()
+        labels[5] = label
+        wrong = replace(data, train=Split(data.train.images, labels))
+        with pytest.raises(ValueError, match=r"^data\.train\.labels: "):
+            train(small_model(), wrong, Vanilla(), SCHEDULE, progress=lambda line: None)
 
 
 @pytest.mark.parametrize(
@@ -334,6 +407,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
         ({"momentum": -0.9}, "momentum"),
         ({"weight_decay": float("nan")}, "weight_decay"),
         ({"precision": "float16"}, "precision"),
+        ({"seed": -1}, "seed"),
+        ({"epochs": 2.5}, "epochs"),
     ],
 )
 def test_schedule_errors(options: dict[str, float], argument: str) -> None:
@@ -611,3 +686,24 @@ def test_the_sns_term_reaches_the_weights_below_its_layer() -> None:
 def test_sns_errors(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=rf"^source: .*{options['source']}"):
         SNS({"fc": torch.tensor([0])}, lam=1.0, adversarial=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("objective", "argument"),
+    [
+        *((lambda eps=eps: EAT(eps), "eps") for eps in (0.0, -0.1, 8, float("nan"))),
+        *((lambda weight=weight: ALP(step, weight), "weight") for weight in (-0.5, float("nan"))),
+        *((lambda lam=lam: SNS({}, lam, True, source="step", attack=step), "lam") for lam in (-1.0, float("nan"))),
+        (lambda: SNS({}, 1.0, True, "median", source="step", attack=step), "reduction"),
+    ],
+)
+def test_objective_errors(objective: Callable[[], Objective], argument: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{argument}: "):
+        objective()
+
+
+def test_nat_with_radii_beyond_a_whole_image_steps_to_black_or_white() -> None:
+    """Twice 0.8 is more than any pixel can move: as far as 1 is as far as there is."""
+    x, y = to_float(small_data().train.images[:4]), torch.arange(4) % 3
+    loss, _ = EAT(0.8)(small_model(), x, None, y)
+    assert loss.isfinite()

@@ -17,7 +17,9 @@ MARKERS = dict(zip(DEFENSES, cycle("osPD*X^vdp<>"), strict=False))
 
 
 def use_style() -> None:
-    """The book's style, for every figure that follows; lines as SVG that is the same from run to run.
+    """The book's style, for every figure that follows: as SVG that is the same from run to run, and as PNG.
+
+    The book takes the SVG. A notebook that is not trusted, as one that somebody else has run, shows the PNG alone.
 
     Where a cell shows a figure, the description in the SVG's metadata is the figure's numbers as CSV, if it has any.
     """
@@ -31,7 +33,7 @@ def use_style() -> None:
             "svg.fonttype": "path",
         }
     )
-    set_matplotlib_formats("svg")
+    set_matplotlib_formats("svg", "png")
     display: Any = InteractiveShell.instance().display_formatter
     svg = display.formatters["image/svg+xml"]
     draw = svg.lookup_by_type(Figure)  # with all else that the inline backend is set to

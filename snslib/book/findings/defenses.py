@@ -6,6 +6,7 @@ from operator import itemgetter
 from IPython.display import Markdown
 
 from snslib.attacks import ATTACKS
+from snslib.book import labels
 from snslib.book.text import in_points, percent
 from snslib.claims import paper
 from snslib.claims.criteria import readings
@@ -110,8 +111,8 @@ def _online(by: By) -> str:
         "Online, x' is another one in every epoch. Still, the statistics of clean images, in place of those that "
         f"training left, take the control {moved(ONLINE_CONTROL, 'clean')} on clean images and "
         f"{moved(ONLINE_CONTROL, 'pgd')} under PGD. The row with the SNS loss goes {moved(ONLINE, 'clean')} and "
-        f"{moved(ONLINE, 'pgd')}. Whether the gain of the online row in {{numref}}`tbl-sns-adds` has to do with this, "
-        "the same two rows in one pass would show; they were not trained."
+        f"{moved(ONLINE, 'pgd')}. Whether the gain of the online row in {labels.table('tbl-sns-adds')} has to do with "
+        "this, the same two rows in one pass would show; they were not trained."
     )
 
 

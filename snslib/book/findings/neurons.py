@@ -78,12 +78,13 @@ third layer from the top and higher than conv4 ({average["conv4"]:.2f}). Of the 
 of conv11 name, {len(common)} are in all of them, and the first 25 are the same 25 for every class. So the sentence fits
 conv1 to conv7, conv13 and fc, but not conv11, and the paper's text does not comment on it.
 
-```{{admonition}} Tables 3 and 4 as transcribed
-:class: note dropdown
+<details><summary>Tables 3 and 4 as transcribed</summary>
+
 They are in `snslib/claims/paper_data`, with nothing repaired:
 
 {notes}
-```
+
+</details>
 """)
 
 

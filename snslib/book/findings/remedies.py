@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from IPython.display import Markdown
 
+from snslib.book import labels
 from snslib.book.text import in_points, percent
 from snslib.claims.criteria.remedies import (
     RANDOM,
@@ -48,8 +49,8 @@ def effect_of_remedies(folder: str) -> Markdown:
             "\nOnline, the row with the first remedy keeps the most of its family under the stronger PGD, on "
             f"{_seeds(states[FAMILIES['online'].relative])}, and the outputs of its chosen neurons hardly depend on "
             "the image. Those of the paper's loss are mostly dead, and so are the random ones of "
-            "{numref}`tbl-sns-adds`. Whatever these losses add to the control, they do not add it by stabilising "
-            "neurons that do some work. It may be what taking a tenth of them out of work does."
+            f"{labels.table('tbl-sns-adds')}. Whatever these losses add to the control, they do not add it by "
+            "stabilising neurons that do some work. It may be what taking a tenth of them out of work does."
         )
     return Markdown("\n".join([*lines, *_online(folder, states)]) or NOT_RUN)
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from IPython.display import Markdown
 
+from snslib.book import labels
 from snslib.book.figures.correlation import label
 from snslib.book.text import percent
 from snslib.claims.criteria.sensitivity import lower_layers, smaller_outputs_may_explain
@@ -14,6 +15,9 @@ from snslib.claims.numbers.disturbances import Disturbed
 from snslib.claims.numbers.layers import TOP, conv_layers, fall_in_top, mean, mean_of_top, relative
 from snslib.study.defenses import LABELS
 from snslib.study.records import Record
+
+_RECORDED = f"[Recorded: the paper's own data]({labels.section('06_results', 'sec-recorded')})"
+_NETWORKS = f"[Over all networks]({labels.section('07_beyond_the_paper', 'sec-networks')})"
 
 
 def less_sensitive(disturbed: Disturbed, sns: Record, stabilised: Sequence[str], fraction: float = TOP) -> Markdown:
@@ -65,9 +69,9 @@ def less_sensitive_with_sns(disturbed: Disturbed, sns: Record, fraction: float =
   {of_sns} of {len(layers)} layers.
 - {_fall(vanilla, pat, fraction)}.
 - Relative to the clean output (mean over layers): {in_proportion}. An SNS network whose outputs are smaller in the
-  stabilised layers also varies less there; [](sec-recorded) counts how many of its neurons are dead.
+  stabilised layers also varies less there; {_RECORDED} counts how many of its neurons are dead.
 {_fog(disturbed, fraction)}{_relation(disturbed)}.
-  The networks differ in more than sensitivity, though: [](sec-networks) looks at more of them.
+  The networks differ in more than sensitivity, though: {_NETWORKS} looks at more of them.
 """)
 
 

@@ -21,7 +21,7 @@ from snslib.book.tables.robustness import (
     remedied_neurons,
 )
 from snslib.book.tables.rows import by_statistics, cost, gain_over_control, stabilised_neurons, stronger_attacks
-from snslib.book.tables.scorecard import claims_decided, claims_elsewhere, criteria
+from snslib.book.tables.scorecard import claims_decided, claims_elsewhere
 from snslib.book.tables.sensitivity import most_sensitive
 from snslib.book.tables.speed import (
     convolutions,
@@ -49,7 +49,6 @@ __all__ = [
     "claims_elsewhere",
     "convolutions",
     "cost",
-    "criteria",
     "data_set",
     "disturbed_accuracy",
     "gain_by_remedies",

@@ -1,9 +1,10 @@
-"""Tables of the scorecard: the claims, those about other networks, and the criteria."""
+"""Tables of the scorecard: the claims, and those about other networks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from IPython.display import Markdown
 
+from snslib.book import labels
 from snslib.book.tables.markdown import markdown_table
 from snslib.book.text import MODEL_NAMES
 from snslib.claims.claims import Claim
@@ -12,34 +13,43 @@ from snslib.study import results
 
 
 def claims_decided(card: Sequence[tuple[Claim, Outcome]]) -> Markdown:
-    """Each claim with its verdict, the paper's numbers and ours.
+    """Each claim in a line, with its verdict and the first of the paper's numbers and of ours; all of them, and the
+    criterion, unfold below the claim.
 
     Args:
         card: as :func:`snslib.claims.claims.scorecard` returns it.
     """
-    rows = [
-        [_number(claim), claim.statement, f"**{found.verdict}**", claim.place, claim.printed(), found.measured]
-        for claim, found in card
-    ]
+    rows = []
+    for claim, found in card:
+        printed = claim.printed()
+        parts = {"Where": claim.place, "Paper": printed, "Ours": found.measured, "Criterion": claim.criterion}
+        claimed = _unfolding(claim.statement, parts)
+        rows.append([_number(claim), claimed, f"**{found.verdict}**", _first(printed), _first(found.measured)])
     return markdown_table(
-        ["", "claim", "verdict", "where", "paper", "ours"],
+        ["", "claim", "verdict", "paper", "ours"],
         rows,
-        "What the paper claims, its numbers, ours, and whether they agree by the criterion below. A number leads to "
-        "the chapter about the claim. *Ahead* and *behind* count comparisons of accuracy beyond their 95% interval, "
-        "one per attack and rival.",
+        "What the paper claims, its first number and ours, and whether they agree. Below a claim unfold where it is "
+        "made, all numbers, and the criterion that decides. A number leads to the chapter about the claim. *Ahead* and "
+        "*behind* count comparisons of accuracy beyond their 95% interval, one per attack and rival.",
         "tbl-scorecard",
-        "rlllll",
+        "rllll",
     )
 
 
 def claims_elsewhere(card: Sequence[tuple[Claim, str, Outcome]]) -> Markdown:
-    """The claims about other networks with their verdicts and our numbers.
+    """The claims about other networks with their verdicts and our numbers, which unfold as those of the scorecard.
 
     Args:
         card: as :func:`snslib.claims.claims.elsewhere` returns it.
     """
     rows = [
-        [_number(claim), claim.statement, _network(folder), f"**{found.verdict}**", found.measured]
+        [
+            _number(claim),
+            _unfolding(claim.statement, {"Ours": found.measured, "Criterion": claim.criterion}),
+            _network(folder),
+            f"**{found.verdict}**",
+            _first(found.measured),
+        ]
         for claim, folder, found in card
     ]
     return markdown_table(
@@ -51,18 +61,20 @@ def claims_elsewhere(card: Sequence[tuple[Claim, str, Outcome]]) -> Markdown:
     )
 
 
-def criteria(card: Sequence[tuple[Claim, Outcome]]) -> Markdown:
-    """What decides each claim.
+def _unfolding(line: str, parts: Mapping[str, str]) -> str:
+    """A line, and below it, folded, what there is to say more, as it may stand in a cell of a table."""
+    below = "".join(f"<br>**{name}**: {text}" for name, text in parts.items() if text)
+    return f"{line}<details><summary>evidence and criterion</summary>{below.removeprefix('<br>')}</details>"
 
-    Args:
-        card: as :func:`snslib.claims.claims.scorecard` returns it.
-    """
-    rows = [[str(claim.number), claim.criterion] for claim, _ in card]
-    return markdown_table(["", "criterion"], rows, "What decides.", "tbl-criteria", "rl")
+
+def _first(numbers: str) -> str:
+    """The first of several clauses; an ellipsis stands for the others."""
+    first, *others = numbers.split("; ")
+    return f"{first} …" if others else first
 
 
 def _number(claim: Claim) -> str:
-    return f"[{claim.number}]({claim.chapter}.ipynb)"
+    return f"[{claim.number}]({labels.section(claim.chapter)})"
 
 
 def _network(folder: str) -> str:

@@ -48,7 +48,7 @@ def measured(networks: Networks, what: str, defense: str, inputs: dict[str, Any]
         "seed": s.seed,
         "data": {"name": data.name, "origin": data.origin, "official": data.official},
     }
-    found = parallel.on_first_process(lambda: results.find_record(data.name, what, everything))
+    found = parallel.on_first_process(lambda: results.find_record(data, what, everything))
     return found or records.record(networks.folder, what, everything, about, networks.device, compute)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
@@ -59,8 +60,10 @@ def targeted_neurons(networks: Networks, layer: str = "pool5", k: int = 20) -> R
         result["penultimate"] = {which: {"sensitive": [], "important": []} for which in ("reached", "all")}
         result |= {"reached": [], "n": [], "targets": _targets(networks)}
         by_block: dict[str, list[Tensor]] = {name: [] for name in layers}  # per class (BLOCKS, C)
-        for target in result["targets"]:
-            networks.progress(f"targeted PGD toward class {target} of {networks.data.num_classes}")
+        began, count = time.perf_counter(), len(result["targets"])
+        for done, target in enumerate(result["targets"]):
+            left = f", about {(time.perf_counter() - began) / done * (count - done):.0f} s left" if done else ""
+            networks.progress(f"targeted PGD toward class {target}: {done + 1} of {count}{left}")
             found = _toward(networks, target, layer, k)
             for name in layers:
                 result["sensitive"][name].append(found["sensitive"][name])
@@ -97,17 +100,17 @@ def _toward(networks: Networks, target: int, layer: str, k: int) -> dict[str, An
 
     train = networks.data.train
     others = Split(train.images[train.labels != target], train.labels[train.labels != target]).take(s.n_pairs)
-    pairs: list[tuple[Tensor, Tensor]] = []
-    blocks: list[dict[str, Tensor]] = []
-    for start in range(min(BLOCKS, len(others))):
-        part = Split(others.images[start::BLOCKS], others.labels[start::BLOCKS])
-        of_block = list(dual_pairs(model, part, attack))
-        blocks.append(neuron_sensitivity(model, of_block, layers))
-        pairs += of_block
+    in_blocks = [torch.arange(start, len(others), BLOCKS) for start in range(min(BLOCKS, len(others)))]
+    order = torch.cat(in_blocks)
+    # All blocks together, in large batches: batches of one block are slow, above all where the cores are shared.
+    pairs = list(dual_pairs(model, Split(others.images[order], others.labels[order]), attack))
+    x, x_adv = (torch.cat(side) for side in zip(*pairs, strict=True))
+    sizes = [len(block) for block in in_blocks]
+    of_blocks = zip(x.split(sizes), x_adv.split(sizes), strict=True)
+    blocks = [neuron_sensitivity(model, [of_block], layers) for of_block in of_blocks]
     sigma = neuron_sensitivity(model, pairs, [*layers, layer])
     omega = top_neurons({name: sigma[name] for name in networks.conv_layers}, fraction=s.fraction)
     omega["fc"] = top_neurons({"fc": sigma["fc"]}, k=networks.data.num_classes)["fc"]
-    x, x_adv = (torch.cat(side) for side in zip(*pairs, strict=True))
     reached = (predicted(model, x_adv.split(images_at_once(x.device))) == target).to(x.device)
     return {
         "sensitive": {name: omega[name].tolist() for name in layers},
@@ -215,8 +218,9 @@ def suppression(
                 images = [x_adv for _, x_adv in dual_pairs(model, test, attack)]
             for beta in betas:
                 with suppress(model, omega, beta):
-                    white_box.append(accuracy(model, test, attack))
                     transferred.append((predicted(model, images) == test.labels).double().mean().item())
+                    as_it_was = beta == 1 or attack is None  # then the attack makes these very images
+                    white_box.append(transferred[-1] if as_it_was else accuracy(model, test, attack))
             result["white_box"][name], result["transferred"][name] = white_box, transferred
         return result
 

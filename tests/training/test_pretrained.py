@@ -1,0 +1,39 @@
+"""Published models are found by names that lead nowhere else."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from snslib.files import save_tensors
+from snslib.study import records, results
+from snslib.training import pretrained
+from snslib.training.pretrained import load_pretrained
+
+OUTSIDE = ["../secret", "a/../../secret", "..\\secret", "{outside}/secret", "C:\\secret", "a\0b", "\n"]
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder around ``results/`` with a file such as a name could lead to."""
+    monkeypatch.setattr(pretrained, "RESULTS", tmp_path / "results")
+    (tmp_path / "results" / "a").mkdir(parents=True)
+    save_tensors(tmp_path / "secret.safetensors", {"a": torch.zeros(1)}, {})
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_no_name_leads_out_of_the_results(name: str, outside: Path) -> None:
+    name = name.format(outside=outside)
+    for call, argument in ((load_pretrained, "name"), (results.state, "name")):
+        with pytest.raises(ValueError, match=rf"\A{argument}: expected a name in [^\n]*\Z"):
+            call(name)
+    with pytest.raises(ValueError, match=r"\Afolder: expected a name in [^\n]*\Z"):
+        results.records(name, "accuracy")
+    with pytest.raises(ValueError, match=r"\Awhat: expected a name in [^\n]*\Z"):
+        records.record_path(outside, name, {})
+
+
+def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match=r"^name: no model 'cifar10/none' in .*cifar10/vgg16-w0\.25/pat"):
+        load_pretrained("cifar10/none")
