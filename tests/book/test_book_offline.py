@@ -78,7 +78,9 @@ def is_too_wide(page: Any) -> bool:
 
 
 def unfold(page: Any) -> None:
+    """Open all that is folded, without waiting for what fades in."""
     page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+    page.evaluate("for (const fading of document.getAnimations()) fading.finish()")
 
 
 @pytest.fixture(scope="module")
