@@ -38,18 +38,21 @@ lock: setup
 		--python-version 3.11 --generate-hashes --upgrade --quiet --custom-compile-command "make lock" \
 		--output-file requirements.txt
 
+# The variables of the command line. Their values reach commands through the environment, where no shell reads them again.
+named = $(foreach v,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(v))))
+given = $(foreach n,$(named),$(if $(filter command,$(origin $(n))),$(n)))
+
 # Every variable of the command line but PYTHON and STUDENT is a parameter of the notebooks; STUDENT=1 hides the solutions.
 book: setup
-	$(BIN)/python book/build.py $(filter-out PYTHON=% STUDENT=%,$(MAKEOVERRIDES))
+	$(BIN)/python book/build.py $(foreach n,$(filter-out PYTHON STUDENT,$(given)),"$(n)=$$$(n)")
 
 sweep: setup
-	$(BIN)/python book/sweep.py $(NOTEBOOK) "$(GRID)" $(WITH)
+	$(BIN)/python book/sweep.py "$$NOTEBOOK" "$$GRID" $$WITH
 
 # Every variable of the command line but PYTHON is an option of the command.
 lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 reproduce: setup
-	$(BIN)/python -m snslib reproduce $(foreach v,$(filter-out PYTHON=%,$(MAKEOVERRIDES)),\
-		--$(call lower,$(firstword $(subst =, ,$(v)))) $(lastword $(subst =, ,$(v))))
+	$(BIN)/python -m snslib reproduce $(foreach n,$(filter-out PYTHON,$(given)),--$(call lower,$(n)) "$$$(n)")
 
 test: setup
 	$(BIN)/pytest $(TESTS)

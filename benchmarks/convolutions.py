@@ -155,12 +155,26 @@ def try_shape(shape: Shape, quick: bool) -> tuple[int, list[dict[str, Any]]]:
     return len(found), [{**shape._asdict(), **way._asdict(), "outcome": what} for way, what in found if what != "right"]
 
 
+def recorded() -> dict[str, Any]:
+    """The releases that were tried; the program ends where the file is damaged, before it computes for nothing."""
+    try:
+        text = RECORD.read_text(encoding="utf-8") if RECORD.exists() else "{}"
+        held = json.loads(text, parse_constant=int)  # which refuses NaN
+        if type(held) is not dict:
+            raise ValueError("it holds no releases")
+    except (ValueError, RecursionError) as error:
+        sys.exit(f"error: {RECORD} is damaged ({error}); git checkout brings it back, or delete it")
+    return held
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kernels", type=int, nargs="+", default=[1, 3], help="sides of the convolutions (1 3)")
     parser.add_argument("--quick", action="store_true", help="some of what is known to fail; writes nothing")
     options = parser.parse_args()
     quick = options.quick
+    if not quick:
+        recorded()
     began, tried, wrong = time.perf_counter(), 0, []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for count, cases in pool.map(try_shape, shapes(options.kernels, quick), itertools.repeat(quick)):
@@ -179,9 +193,8 @@ def main() -> None:
     }
     print(f"PyTorch {torch.__version__}: {len(wrong)} of {tried} cases wrong")
     if not quick:
-        record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
         beside = RECORD.with_suffix(".new")
-        beside.write_text(json.dumps(record | {torch.__version__.partition("+")[0]: entry}, indent=1))
+        beside.write_text(json.dumps(recorded() | {torch.__version__.partition("+")[0]: entry}, indent=1))
         beside.replace(RECORD)
 
 

@@ -7,9 +7,10 @@ a toy size, to see that it works, and writes nothing.
 """
 
 import argparse
-import json
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import snslib  # noqa: F401  # before PyTorch, for what it sets
 
@@ -39,6 +40,17 @@ SECTIONS = {
 }
 
 
+def recorded(path: Path) -> dict[str, Any]:
+    """The sections that a file has; the program ends where it is damaged, before hours of measuring for nothing."""
+    try:
+        held = files.read_json(path) if path.exists() else {}
+        if type(held) is not dict:
+            raise ValueError("it holds no sections")
+    except ValueError as error:
+        sys.exit(f"error: {path} is damaged ({error}); git checkout brings it back, or delete it")
+    return held
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     default = "cuda" if torch.cuda.is_available() else "cpu"
@@ -47,14 +59,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a toy run that writes nothing")
     options = parser.parse_args()
     path = RESULTS / f"speed_{options.device.partition(':')[0]}.json"
+    if not options.quick:
+        recorded(path)
     for name in options.only:
         print(f"== {name}", flush=True)
         began = time.perf_counter()
         rows = SECTIONS[name].measure(options.device, options.quick)
         if rows and not options.quick:
-            record = json.loads(path.read_text()) if path.exists() else {}
             about = {"seconds": round(time.perf_counter() - began), **files.provenance(options.device)}
-            files.write_json(path, record | {name: about | {"rows": rows}})
+            files.write_json(path, recorded(path) | {name: about | {"rows": rows}})
             print(f"written to {path}", flush=True)
 
 

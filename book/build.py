@@ -5,11 +5,9 @@
 The variables are those of execute.py. Of several builds in one checkout each waits for the one before.
 """
 
-import contextlib
-import fcntl
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import execute
@@ -17,30 +15,30 @@ import execute
 PAGES = execute.ROOT / "book" / "_build" / "html"
 
 
-@contextlib.contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Wait until nobody else holds the lock, and hold it."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("Another build of the book is at work here; this one waits for it.", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def main() -> None:
-    with alone(execute.ROOT / ".cache" / "book.lock"):
-        execute.main()
-        program = str(Path(sys.executable).with_name("jupyter-book"))
-        build = [program, "build", "book/", "--config", "_config.yml", "--path-output", "book"]
-        done = subprocess.run([*build, "-W", "--keep-going", "-n", "--all"], cwd=execute.ROOT, check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
+    with execute.alone(execute.LOCK, "build of the book"):
+        execute.make_notebooks()
+        make_pages()
     print(f"\nThe book is at {(PAGES / 'index.html').as_uri()}")
     print(f"or, after {sys.executable} -m http.server --directory {PAGES}, at http://localhost:8000")
 
 
+def make_pages() -> None:
+    """The pages of the notebooks that were executed; the program ends with jupyter-book's status where that fails."""
+    program = str(Path(sys.executable).with_name("jupyter-book"))
+    build = [program, "build", "book/", "--config", "_config.yml", "--path-output", "book"]
+    with execute.ending_in_words(lambda: "The notebooks are finished, the pages are not."):
+        # Ctrl-C is for this process alone: the other would add a traceback to the line about it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        pages = subprocess.Popen([*build, "-W", "--keep-going", "-n", "--all"], cwd=execute.ROOT)
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            status = pages.wait()
+        finally:
+            pages.terminate()
+    if status:
+        sys.exit(status)
+
+
 if __name__ == "__main__":
-    main()
+    execute.program(main)

@@ -4,29 +4,32 @@
 
 The first argument names a notebook without its ending, the second the grid, the others are parameters of every run.
 Into `sweeps/NOTEBOOK/` go the executed notebooks, and for each sweep a table with one line per run and a figure,
-`accuracy_NAME-VALUE,VALUE_NAME-VALUE.csv` and `.svg`. A run whose notebook is there already is not repeated: the same
-command goes on after an interruption.
+`accuracy_NAME-VALUE,VALUE_NAME-VALUE.csv` and `.svg`. As in the book, a notebook that is there is run again only when
+what it depended on has changed, or it itself: the same command goes on after an interruption. Of several sweeps of one
+notebook each waits for the one before.
 """
 
-import csv
 import hashlib
 import os
+import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+import execute
 import joblib
 import matplotlib.pyplot as plt
-import papermill
-from execute import ROOT, VariableError, parse_variables
+from execute import ROOT, KernelDiedError, VariableError, parse_variables
 from matplotlib.figure import Figure
-from papermill.exceptions import PapermillExecutionError
 from sklearn.model_selection import ParameterGrid
 
+from snslib import files
 from snslib.book.figures import use_style
 from snslib.book.figures.fig3b import COLUMNS
+from snslib.book.figures.style import literal
 from snslib.study import measurements as measure
 from snslib.study import settings
 from snslib.study.networks import Networks
@@ -53,39 +56,59 @@ def parse_grid(text: str) -> list[dict[str, Any]]:
 
 
 def name_of(values: Mapping[str, Any]) -> str:
-    """What files are called that depend on these parameters; a long name is cut and told apart by a checksum."""
-    name = "_".join(f"{key}-{value}" for key, value in values.items()).replace("/", "over")
-    return name if len(name) <= 150 else f"{name[:140]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    """What files are called that depend on these parameters, in letters that lead nowhere: "eps-8over255" for 8/255.
+
+    A name that is long, or has other letters, is cut down to what is left and told apart by a checksum.
+    """
+    given = "_".join(f"{key}-{value}" for key, value in values.items())
+    name = re.sub(r"(?<=\d)/(?=\d)", "over", given)
+    if len(name) <= 150 and re.fullmatch(r"[\w.,+-]+", name, re.ASCII) and "over" not in given:
+        return name
+    kept = re.sub(r"[^\w.,+-]+", "", name, flags=re.ASCII)[:140]
+    return f"{kept}_{hashlib.sha256(given.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
-def run(source: Path, target: Path, parameters: dict[str, Any], title: str) -> str:
+def run(root: Path, source: Path, target: Path, parameters: dict[str, Any], digest: str, title: str) -> str:
     """Run a notebook with one process's share of the cores, and return its title when it is done."""
     print(f"{title}: running", flush=True)
-    partial = target.with_suffix(".partial.ipynb")
-    kernel = {"kernel_name": "python3", "language": "python"}
-    papermill.execute_notebook(source, partial, parameters, progress_bar=False, cwd=ROOT, **kernel)
-    os.replace(partial, target)
+    execute.run_and_record(root, source, target, parameters, digest, shown=False)
     return title
 
 
 def run_all(source: Path, folder: Path, points: list[dict[str, Any]], labels: list[str]) -> None:
-    """Run a notebook for every point that has no result yet, several at once, and say how far that is.
+    """Run a notebook for every point that has no result of just that yet, several at once, and say how far that is.
 
-    The first one runs alone: it trains what the others start from, too.
+    The first one runs alone: it trains what the others start from, too. Raises PapermillExecutionError where a cell
+    raises, EndedEarlyError where the sweep is ended from outside.
     """
+    notebook, done = execute.read_notebook(source), 0
     tasks = []
     for place, (point, label) in enumerate(zip(points, labels, strict=True), start=1):
         title, target = f"[{place}/{len(points)}] {label}", folder / f"{name_of(point)}.ipynb"
-        if target.exists():
+        digest = execute.run_digest(execute.ROOT, notebook, point)
+        if execute.up_to_date(target, digest):
             print(f"{title}: is there already", flush=True)
         else:
-            tasks.append(joblib.delayed(run)(source, target, point, title))
-    began, jobs = time.monotonic(), max(1, (os.cpu_count() or 1) // 2)
-    parallel = joblib.Parallel(jobs, return_as="generator_unordered")
-    finished = (title for some in (tasks[:1], tasks[1:]) for title in parallel(some))
-    for done, title in enumerate(finished, start=1):
-        spent, rest = time.monotonic() - began, len(tasks) - done
-        print(f"{title}: done; {spent:.0f} s so far, about {spent / done * rest:.0f} s left", flush=True)
+            tasks.append(joblib.delayed(run)(ROOT, source, target, point, digest, title))
+    there, began = len(points) - len(tasks), time.monotonic()
+
+    def finished() -> str:
+        return f"{there + done} of {len(points)} runs are finished and kept in {folder}, as are the models of all."
+
+    with execute.ending_in_words(finished):
+        for done, title in enumerate(results_of(tasks), start=1):
+            spent, rest = time.monotonic() - began, len(tasks) - done
+            print(f"{title}: done; {spent:.0f} s so far, about {spent / done * rest:.0f} s left", flush=True)
+
+
+def results_of(tasks: list[Any]) -> Iterator[Any]:
+    """What tasks return, as they end: the first of them alone, then the others at once; KernelDiedError if one dies."""
+    parallel = joblib.Parallel(max(1, (os.cpu_count() or 1) // 2), return_as="generator_unordered")
+    try:
+        for some in (tasks[:1], tasks[1:]):
+            yield from parallel(some)
+    except BrokenProcessPool as error:
+        raise KernelDiedError("a process that ran a notebook died") from error
 
 
 def settings_of(point: dict[str, Any]) -> Settings:
@@ -106,8 +129,8 @@ def draw(title: str, labels: list[str], shares: list[dict[str, float]]) -> Figur
     for (column, label), marker in zip(COLUMNS.items(), "osPD^", strict=True):
         ax.plot([100 * share[column] for share in shares], range(len(labels)), marker, label=label)
     ax.set(xlabel="accuracy, %", xlim=(-3, 103), ylim=(len(labels) - 0.5, -0.5))
-    ax.set_yticks(range(len(labels)), labels)
-    ax.set_title(title, fontsize="small", loc="left", wrap=True)
+    ax.set_yticks(range(len(labels)), list(map(literal, labels)))
+    ax.set_title(literal(title), fontsize="small", loc="left", wrap=True)
     fig.legend(loc="outside upper center", ncols=len(COLUMNS))
     plt.close(fig)
     return fig
@@ -118,39 +141,43 @@ def listed(values: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    try:
-        if len(sys.argv) < 3:
-            raise VariableError(
-                'expected a notebook and a grid, for example 04_sns_training "lam=1,5 fraction=0.05,0.1"'
-            )
-        name, grid, *others = sys.argv[1:]
-        shared, points = parse_variables(others), parse_grid(grid)
-        source, folder = ROOT / "notebooks" / f"{name}.ipynb", ROOT / "sweeps" / name
-        if not source.exists():
-            known = ", ".join(sorted(path.stem for path in source.parent.glob("*.ipynb")))
-            raise VariableError(f"no notebook {name!r}; there are {known}")
-        folder.mkdir(parents=True, exist_ok=True)
-        given = [shared | point for point in points]
-        labels = [listed(point) for point in points]
-        seeds = [settings_of(point).seed for point in given]  # a bad value ends here
-        run_all(source, folder, given, labels)
+    execute.program(lambda: sweep(sys.argv[1:]))
+
+
+def sweep(arguments: list[str]) -> None:
+    """Run what is asked for and write table and figure; VariableError or ValueError where it cannot be."""
+    if len(arguments) < 2:
+        raise VariableError('expected a notebook and a grid, for example 04_sns_training "lam=1,5 fraction=0.05,0.1"')
+    name, grid, *others = arguments
+    shared, points = parse_variables(others), parse_grid(grid)
+    sources = {path.stem: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
+    if name not in sources:
+        raise VariableError(f"no notebook {name!r}; there are {', '.join(sources)}")
+    given = [shared | point for point in points]
+    labels = [listed(point) for point in points]
+    seeds = [settings_of(point).seed for point in given]  # a bad value ends here
+    folder = ROOT / "sweeps" / name
+    with execute.alone(folder / ".lock", f"sweep of {name}"):
+        run_all(sources[name], folder, given, labels)
         shares = accuracies(given)
-    except VariableError as error:
-        sys.exit(f"error: {error}")
-    except (ValueError, PapermillExecutionError) as error:
-        sys.exit(str(error))
-    rows = [{**point, "seed": seed, **share} for point, seed, share in zip(given, seeds, shares, strict=True)]
-    choices = {key: ",".join(dict.fromkeys(str(point[key]) for point in points)) for key in points[0]}
-    stem = folder / f"accuracy_{name_of(shared | choices)}"
-    with open(f"{stem}.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    in_common = {**shared, "seed": seeds[0]} if "seed" not in points[0] else shared
-    draw(listed({"notebook": name} | in_common), labels, shares).savefig(f"{stem}.svg")
+        rows = [{**point, "seed": seed, **share} for point, seed, share in zip(given, seeds, shares, strict=True)]
+        choices = {key: ",".join(dict.fromkeys(str(point[key]) for point in points)) for key in points[0]}
+        stem = folder / f"accuracy_{name_of(shared | choices)}"
+        in_common = {**shared, "seed": seeds[0]} if "seed" not in points[0] else shared
+        figure = draw(listed({"notebook": name} | in_common), labels, shares)
+        write(stem, files.as_csv([[*rows[0]], *([*row.values()] for row in rows)]), figure)
     for label, share in zip(labels, shares, strict=True):
         print(f"{label}: " + ", ".join(f"{COLUMNS[column]} {100 * value:.2f}%" for column, value in share.items()))
     print(f"Table and figure are {stem}.csv and .svg, the notebooks beside them")
+
+
+def write(stem: Path, table: str, figure: Figure) -> None:
+    """Write a table and a figure, each beside its place and moved there when it is whole."""
+    beside = stem.with_name(".partial")
+    beside.write_text(table, encoding="utf-8", newline="")
+    os.replace(beside, f"{stem}.csv")
+    figure.savefig(beside, format="svg")
+    os.replace(beside, f"{stem}.svg")
 
 
 if __name__ == "__main__":

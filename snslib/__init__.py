@@ -1,11 +1,17 @@
 """Neuron sensitivity and Sensitive Neuron Stabilizing (Zhang et al. 2021), the parts of the paper as a library."""
 
+# ruff: noqa: E402
+
 import os
 
 # PyTorch's threads spin only briefly while they wait for each other: by default they spin for so long that a run takes
 # several times as long when other programs want the cores too (benchmarks/threads.py). OpenMP reads this once, when
 # PyTorch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+from snslib import ending
+
+ending.while_starting("snslib")  # PyTorch takes seconds to load
 
 from snslib.attacks import fgsm, least_likely_class, mi_fgsm, paper_attacks, pgd, step_ll
 from snslib.hooks import record, suppress

@@ -1,24 +1,28 @@
-"""``python -m snslib``: train a model, test it, measure its neurons or those of any model.
+"""``python -m snslib``: train a model, test it, measure its neurons or those of any model, look after the cache.
 
-All but ``neurons`` run in one process or in those of torchrun.
+All but ``neurons`` and ``cache`` run in one process or in those of torchrun.
 """
 
 import argparse
 import re
+import shlex
 import sys
 import typing
 from collections.abc import Collection, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from snslib import ending
 from snslib.arguments import parse
 from snslib.attacks import ATTACKS
 from snslib.profile import measure as any_model
 from snslib.profile import options as profile_options
 from snslib.sensitivity import top_neurons
+from snslib.study import cache as caches
 from snslib.study import measurements as measure
 from snslib.study import records, settings
 from snslib.study import reproduce as reproduction
@@ -27,32 +31,37 @@ from snslib.study.networks import Networks
 from snslib.study.records import Record
 from snslib.study.rows import ROWS, folder_of
 from snslib.study.settings import Settings
-from snslib.training import parallel, pretrained
+from snslib.training import datasets, parallel, pretrained
 
 PROGRAM = "python -m snslib"
 SPLITS = ("test", "train")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, or 2 after a ValueError, printed in one line on stderr."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        options = vars(_parser(arguments).parse_args(arguments))
-        if options["command"] == "neurons":
-            print("\n".join(neurons({name: options[name] for name in profile_options.options()})))
-            return 0
-        with parallel.process_group(options["device"]):
-            first = parallel.rank() == 0
-            run = settings.from_parameters({field.name: options[field.name] for field in fields(Settings)})
-            networks = Networks(run, options["out"], _progress if first else _nothing)
-            for name, used in settings.missing(run, networks.data).items():
-                networks.progress(f"{name}: {used}")
-            lines = COMMANDS[options["command"]][1](networks, options)
-            if first:
-                print("\n".join(lines))
-    except ValueError as error:
-        print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    """Run one command; the exit status is 0, or else that of :func:`snslib.ending.run`, which says why in one line."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    command = ending.command_line() if arguments is None else f"{PROGRAM} {shlex.join(words)}"
+    kept = "" if words[:1] == ["neurons"] else "what was trained and measured before is kept"
+    return ending.run(partial(_run, words), PROGRAM, command, kept, debug="--debug" in words)
+
+
+def _run(words: list[str]) -> int:
+    options = vars(_parser(words).parse_args(words))
+    if options["command"] == "neurons":
+        print("\n".join(neurons({name: options[name] for name in profile_options.options()})))
+        return 0
+    if options["command"] == "cache":
+        print("\n".join(cache(options["out"], options["clear"], options["older_than"])))
+        return 0
+    with parallel.process_group(options["device"]):
+        first = parallel.rank() == 0
+        run = settings.from_parameters({field.name: options[field.name] for field in fields(Settings)})
+        networks = Networks(run, options["out"], _progress if first else _nothing)
+        for name, used in settings.missing(run, networks.data).items():
+            networks.progress(f"{name}: {used}")
+        lines = COMMANDS[options["command"]][1](networks, options)
+        if first:
+            print("\n".join(lines))
     return 0
 
 
@@ -91,7 +100,7 @@ def reproduce(networks: Networks, options: dict[str, Any]) -> list[str]:
 
 def neurons(options: dict[str, Any]) -> list[str]:
     """Accuracy in percent, per layer its sensitivity and most sensitive neurons, and where the report is."""
-    out = options["out"] or f"neurons-{options['network'].rpartition(':')[2]}"
+    out = options["out"] or f"neurons-{Path(options['network'].rpartition(':')[2]).name}"
     try:
         found = any_model.profile(**profile_options.from_parameters(options | {"out": out}), progress=_progress)
     except ValueError as error:
@@ -103,6 +112,18 @@ def neurons(options: dict[str, Any]) -> list[str]:
         top = " ".join(map(str, found.omega[layer].tolist()[:5]))
         lines.append(f"{layer:<{width}} {len(values):7} {values.mean():8.4g}  {top}")
     return [*lines, str(Path(out).expanduser() / "report.html")]
+
+
+def cache(out: Path | None, clear: str | None, older_than: str | None) -> list[str]:
+    """What lies in the cache and among the data sets, and what is damaged; or what was removed of it."""
+    days = None if older_than is None else parse("older_than", older_than, float)
+    if clear is None and days is not None:
+        raise ValueError(f"older_than: goes with --clear {'|'.join(caches.CLEARABLE)}")
+    found = caches.look_over(out)
+    if clear is not None:
+        return caches.clear(found, clear, days)
+    where = f"{out or records.default_folder()}, and data sets in {datasets.default_root()}"
+    return [where, *caches.table(found)]
 
 
 COMMANDS = {
@@ -118,6 +139,7 @@ EXAMPLES = {  # of their arguments
     "reproduce": "--profile cifar10-small --rows pat,alp --hours 8",
     "sensitivity": "--defense vanilla --attack fgsm --split train --fraction 0.2",
     "neurons": "--network torchvision:resnet50 --weights resnet50.pth --data photos --out report",
+    "cache": "--clear leftovers --older-than 7",
 }
 
 
@@ -147,6 +169,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
             default = "" if getattr(profile, field) is None else f" ({shown[field]})"
             group.add_argument(_option(field), metavar=metavar, help=text + default)
     _add_neurons(commands)
+    _add_cache(commands)
     return parser
 
 
@@ -158,9 +181,20 @@ def _add_neurons(commands: Any) -> None:
         command.add_argument(_option(name), metavar="VALUE", required=name in ("network", "data"), help=text)
 
 
+def _add_cache(commands: Any) -> None:
+    command = _add_command(commands, "cache", "list models, records and data sets, what is damaged, and clear them")
+    command.add_argument("--out", type=Path, metavar="FOLDER", help=f"of the cache ({records.default_folder()})")
+    text = f"{', '.join(caches.CLEARABLE)}: what to remove, but for what a process is working on and your own data sets"
+    command.add_argument("--clear", metavar="KIND", choices=caches.CLEARABLE, help=text)
+    command.add_argument("--older-than", metavar="DAYS", help="of that, only what was written longer ago")
+
+
 def _add_command(commands: Any, name: str, about: str) -> argparse.ArgumentParser:
     example = f"example: {PROGRAM} {name} {EXAMPLES[name]}"
-    return commands.add_parser(name, help=about, description=about, epilog=example, allow_abbrev=False)
+    command = commands.add_parser(name, help=about, description=about, epilog=example, allow_abbrev=False)
+    debug = f"show the traceback of what goes wrong, as the environment variable {ending.DEBUG} does"
+    command.add_argument("--debug", action="store_true", help=debug)
+    return command
 
 
 def _add_choice(command: argparse.ArgumentParser, name: str, known: Collection[str], default: str, text: str) -> None:
@@ -194,4 +228,4 @@ def _nothing(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ending.leave(main())

@@ -7,14 +7,16 @@ import sys
 import types
 import typing
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 MAX = sys.float_info.max
+WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 ROUNDING = 1e-6  # by which an adversarial image may lie outside the eps ball: some roundings of numbers near 1
 
 
@@ -24,47 +26,96 @@ def module(name: str, value: nn.Module) -> None:
         raise ValueError(f"{name}: expected an nn.Module, got {shown(value)}; a function can be the forward of one")
 
 
-def images(name: str, x: Tensor) -> None:
-    """``x`` is a float tensor (N, C, H, W) with N >= 1 and every value in [0, 1]; NaN is refused.
+def loaded(name: str, value: nn.Module) -> None:
+    """``value`` is an nn.Module whose weights are there, and let gradients pass."""
+    module(name, value)
+    tensors = (t for part in value.modules() for kind in (part._parameters, part._buffers) for t in kind.values())
+    if not any(is_lazy(t) or t.is_meta or t.is_inference() for t in tensors if t is not None):
+        return
+    for which, tensor in (*value.named_parameters(), *value.named_buffers()):
+        if is_lazy(tensor):
+            raise ValueError(f"{name}: {which!r} has no shape yet, as in a lazy layer; run the model once on images")
+        if tensor.is_meta:
+            raise ValueError(
+                f"{name}: {which!r} is on the device 'meta', which holds no numbers; model.to_empty(device='cpu') and "
+                "load_state_dict give it some"
+            )
+        if tensor.is_inference():
+            raise ValueError(
+                f"{name}: {which!r} was made in torch.inference_mode, and no gradient passes it; build or load the "
+                "model outside of it"
+            )
 
-    One reduction over ``x``; on a GPU this waits for the device once.
+
+def images(name: str, x: Tensor) -> Tensor:
+    """``x``, a float tensor (N, C, H, W) with N >= 1 and every value in [0, 1]; NaN is refused.
+
+    Values beside [0, 1] by no more than rounding, as interpolation leaves them, are clipped in what is returned; ``x``
+    stays as it is. One reduction over ``x``; on a GPU this waits for the device once.
     """
     if not isinstance(x, Tensor) or x.ndim != 4 or len(x) == 0:
         came = f"a tensor of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"{name}: expected a non-empty float tensor (N, C, H, W), got {came}")
     if not x.is_floating_point():
         raise ValueError(f"{name}: expected floats in [0, 1], got {x.dtype}; data.to_float converts uint8 images")
-    if not ((x >= 0) & (x <= 1)).all():
-        low, high = x.min().item(), x.max().item()
+    if ((x >= 0) & (x <= 1)).all():
+        return x
+    low, high = x.min().item(), x.max().item()
+    rounding = max(ROUNDING, torch.finfo(x.dtype).eps)
+    if not -rounding <= low <= high <= 1 + rounding:
         raise ValueError(
             f"{name}: values must lie in [0, 1], got [{low:.4g}, {high:.4g}]; "
             "pass images before normalisation (the models of snslib normalise inside) and without NaN"
         )
+    return x.clamp(0, 1)
 
 
-def adversarial(name: str, x_adv: Tensor, x: Tensor, eps: float | None = None) -> None:
-    """``x_adv`` is what an attack may make of images ``x``: floats of their shape in [0, 1], within ``eps`` if given.
+def several(name: str, value: Iterable[Any]) -> Iterable[Any]:
+    """``value``, something to go through, such as a list or a generator of batches."""
+    if not isinstance(value, Iterable) or (isinstance(value, Tensor) and value.ndim == 0):
+        raise ValueError(f"{name}: expected a list or a generator of batches, got {shown(value)}")
+    return value
 
-    One reduction; on a GPU this waits for the device once.
+
+def adversarial(name: str, x_adv: Tensor, x: Tensor, eps: float | None = None) -> Tensor:
+    """``x_adv``, what an attack may make of images ``x``: floats of their shape in [0, 1], within ``eps`` if given.
+
+    Rounding beside [0, 1] is clipped as by :func:`images`. One reduction; on a GPU this waits for the device once.
     """
     if not isinstance(x_adv, Tensor) or not x_adv.is_floating_point() or x_adv.shape != x.shape:
         raise ValueError(f"{name}: expected x' as floats of the shape of x, {tuple(x.shape)}, got {described(x_adv)}")
+    if x_adv.device != x.device:
+        raise ValueError(f"{name}: expected x' on the device of x, {x.device}, got {x_adv.device}")
     inside = (x_adv >= 0) & (x_adv <= 1)
     if eps is not None:
         inside &= (x_adv - x).abs() <= eps + ROUNDING
     if not inside.all():
         low, high, farthest = x_adv.min().item(), x_adv.max().item(), (x_adv - x).abs().max().item()
+        near = -ROUNDING <= low <= high <= 1 + ROUNDING
+        if near and farthest <= (1 + ROUNDING if eps is None else eps + ROUNDING):
+            return x_adv.clamp(0, 1)
         budget = "" if eps is None else f" and at most eps = {eps:.4g} from x"
         raise ValueError(
             f"{name}: expected x' in [0, 1]{budget}, got values in [{low:.4g}, {high:.4g}], up to {farthest:.4g} from "
             "x; an attack ends in a projection on the eps ball and on [0, 1]"
         )
+    return x_adv
 
 
-def labels(name: str, y: Tensor, n: int) -> None:
-    """``y`` is an int64 tensor (n,); its values are not looked at, see :func:`highest_class`."""
-    if not isinstance(y, Tensor) or y.shape != (n,) or y.dtype != torch.int64:
-        raise ValueError(f"{name}: expected an int64 tensor of shape ({n},), one class per image, got {described(y)}")
+def labels(name: str, y: Tensor | Iterable[int], n: int, device: torch.device | None = None) -> Tensor:
+    """``y`` as an int64 tensor (n,): whole numbers of any type, in a tensor, an array or a list.
+
+    Their values are not looked at, see :func:`highest_class`. They come on the ``device``, or for None where they are.
+    """
+    found: object = y
+    if not isinstance(y, (Tensor, str)) and isinstance(y, Iterable):
+        try:
+            found = torch.as_tensor(y if hasattr(y, "__array__") else list(y), device="cpu")
+        except (TypeError, ValueError, RuntimeError):
+            found = y
+    if not isinstance(found, Tensor) or found.shape != (n,) or found.dtype not in WHOLE:
+        raise ValueError(f"{name}: expected an int64 tensor of shape ({n},), one class per image, got {shown(y)}")
+    return found.to(device=device, dtype=torch.int64)
 
 
 def highest_class(name: str, y: Tensor) -> int:
@@ -94,34 +145,49 @@ def number(
     above: bool = False,
     whole: bool = False,
     about: str = "",
-) -> None:
-    """``value`` is a finite number from ``least`` to ``most``, or ``above`` the least; an int if it is to be ``whole``.
+) -> int | float:
+    """``value``, a finite number from ``least`` to ``most``, or ``above`` the least; ``whole`` if it is to be that.
+
+    A number of NumPy or a fraction is taken too; what is returned is Python's int or float.
 
     Args:
         about: what the number is, for the message.
     """
-    kind = isinstance(value, int if whole else Real) and not isinstance(value, bool)
+    kind = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     if not kind or not (least < value if above else least <= value) or not value <= most:
         bounds = f" {'above' if above else 'from'} {least:,} to {most:,}"
         if most == MAX:
             bounds = "" if least == -MAX else f" {'>' if above else '>='} {least:,}"
         expected = f"{'an integer' if whole else 'a finite number'}{bounds}"
         raise ValueError(f"{name}: expected {expected}{f' ({about})' * bool(about)}, got {shown(value)}")
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
-def not_negative(name: str, value: float) -> None:
-    """``value`` is a finite number >= 0."""
-    number(name, value)
+def not_negative(name: str, value: float) -> float:
+    """``value``, a finite number >= 0."""
+    return number(name, value)
 
 
-def at_least(name: str, value: int, least: int) -> None:
-    """``value`` is an integer >= ``least``."""
-    number(name, value, least, whole=True)
+def at_least(name: str, value: int, least: int) -> int:
+    """``value``, an integer >= ``least``."""
+    return int(number(name, value, least, whole=True))
 
 
-def radius(name: str, value: float) -> None:
-    """``value`` is a length in [0, 1] pixel space."""
-    number(name, value, 0, 1, about="in [0, 1] pixel space, where 8 of 255 levels are 8/255")
+def flag(name: str, value: bool) -> bool:
+    """``value``, true or false."""
+    if not isinstance(value, int):
+        raise ValueError(f"{name}: expected true or false, got {shown(value)}")
+    return bool(value)
+
+
+def seed(name: str, value: int) -> int:
+    """``value``, an integer that a generator of PyTorch takes."""
+    return int(number(name, value, 0, 2**63 - 1, whole=True))
+
+
+def radius(name: str, value: float) -> float:
+    """``value``, a length in [0, 1] pixel space."""
+    return float(number(name, value, 0, 1, about="in [0, 1] pixel space, where 8 of 255 levels are 8/255"))
 
 
 def share(name: str, value: float) -> None:
@@ -138,7 +204,7 @@ def one_of(name: str, value: str, known: Collection[str]) -> None:
 def indices(name: str, layer: str, index: Tensor | Iterable[int]) -> Tensor:
     """Channels of a ``layer`` as int64 (K,), which may be empty; a mask, fractions and anything nested are refused."""
     try:
-        found = index if isinstance(index, Tensor) else torch.as_tensor(list(index))
+        found = index if isinstance(index, Tensor) else torch.as_tensor(list(index), device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{name}: expected channels of {layer!r}, whole numbers, got {shown(index)}") from None
     if found.ndim != 1 or (found.numel() and found.dtype not in (torch.int64, torch.int32, torch.int16)):
@@ -176,7 +242,12 @@ def layers(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
         ValueError: a name is no module of ``model``; the message lists what there is.
     """
     module("model", model)
-    if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
+    if (
+        isinstance(names, (str, Tensor))
+        or not isinstance(names, Collection)
+        or not len(names)
+        or not all(isinstance(name, str) for name in names)
+    ):
         raise ValueError(f"layers: expected a non-empty list of layer names, got {shown(names)}")
     found = {}
     for name in names:
@@ -185,6 +256,11 @@ def layers(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
         except AttributeError:
             known = ", ".join(n for n, _ in model.named_modules() if n)
             raise ValueError(f"layers: the model has no layer {name!r}; it has {known}") from None
+        except RuntimeError:  # PyTorch refuses
+            raise ValueError(
+                f"layers: a scripted model runs without its modules, got {shown(names)}; pass the one that it was "
+                "made of"
+            ) from None
     return found
 
 
@@ -269,18 +345,6 @@ def _quotient(text: str) -> float:
     """The number that a text such as "0.5" or "8/255" is; of floats, since an exact 1e999999999 would take for ever."""
     numerator, slash, denominator = text.replace(" ", "").partition("/")
     return float(numerator) / float(denominator) if slash else float(numerator)
-
-
-def is_plain(name: str, value: Any) -> bool:
-    """Whether a notebook's global variable holds what papermill could have put there: no module, function or object.
-
-    Nor something of that name that was imported from snslib, such as ATTACKS.
-    """
-    of_ipython = name.startswith("_") or name in ("In", "Out")
-    if of_ipython or not isinstance(value, (str, int, float, list, dict, tuple, types.NoneType)):
-        return False
-    modules = [module for key, module in [*sys.modules.items()] if key.partition(".")[0] == "snslib"]
-    return not any(name in vars(module) and vars(module)[name] is value for module in modules)
 
 
 def near(name: str, known: Collection[str]) -> str:

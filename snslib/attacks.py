@@ -2,14 +2,15 @@
 
 Each returns adversarial images, detached, in [0, 1] and within eps of x, and leaves the model as it was: every
 module's train or eval mode, every parameter's ``requires_grad`` and ``grad``, and the global random state. The model
-runs in eval mode, so that an image's result does not depend on the rest of its batch. The loss is summed, not
-averaged: a step does not depend on the size of the batch, and gradients do not underflow. Where a gradient is not
+runs in eval mode, so that an image's result does not depend on the rest of its batch, unless the model mixes the images
+of a pass (:func:`snslib.passes.independent` tells); then it is that of the batch as it is given. The loss is summed,
+not averaged: a step does not depend on the size of the batch, and gradients do not underflow. Where a gradient is not
 finite there is no direction to go, and x' would be x as if nothing could be found: that is a ValueError, which names
-the layer where it begins.
+the layer where it begins. So is a model whose logits have no gradient at all.
 
 ``precision`` is that of the network's passes: "float32" for what is reported; "bfloat16" is several times as fast where
 the processor has matrix units for it, and good enough to train with. Images and steps are float32 in both. A model
-compiled by torch.compile runs compiled.
+compiled by torch.compile runs compiled, and one in float64, float16 or bfloat16 gets its images in that type.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +22,8 @@ from torch import Tensor, nn
 
 from snslib import arguments, kernels
 from snslib.hooks import NotFinite
-from snslib.inference import PRECISIONS, autocast, fast_memory_format, frozen
+from snslib.inference import PRECISIONS, attempt, autocast, fast_memory_format, frozen, own, run
+from snslib.logits import read_logits
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, x, y) to x'
 ATTACKS = {  # name: as the paper writes it, in the order of Table 1
@@ -42,10 +44,9 @@ def least_likely_class(model: nn.Module, x: Tensor) -> Tensor:
     Raises:
         ValueError: x outside [0, 1] or with NaN, no logits (N, K), logits that are NaN.
     """
-    arguments.images("x", x)
+    x = arguments.images("x", x)
     with frozen(model), torch.no_grad():
-        logits = model(fast_memory_format(model, x))
-    arguments.classes("model", 0, logits)
+        logits = read_logits(run(model, x), len(x))
     if logits.isnan().any():
         raise NotFinite("model: its logits are", model, x)
     return logits.argmin(1)
@@ -62,9 +63,9 @@ def fgsm(
     """FGSM (Goodfellow et al. 2015): one step of length eps along the sign of the input gradient.
 
     Args:
-        model: maps (N, C, H, W) in [0, 1] to logits (N, K).
-        x: float (N, C, H, W) in [0, 1].
-        y: int64 (N,), the true classes, or the classes to reach when ``targeted``.
+        model: maps (N, C, H, W) in [0, 1] to logits (N, K), K >= 2, or to what :func:`snslib.logits.read_logits` reads.
+        x: float (N, C, H, W) in [0, 1]; what lies beside it by rounding is clipped.
+        y: whole numbers (N,), the true classes, or the classes to reach when ``targeted``.
         eps: radius in [0, 1] pixel space.
         targeted: step toward y instead of away from it.
         precision: "float32" or "bfloat16", see above.
@@ -76,8 +77,8 @@ def fgsm(
         ValueError: x outside [0, 1] or with NaN, labels that do not fit x or the logits, eps outside [0, 1], an unknown
             precision, a gradient that is not finite.
     """
-    loss = _Loss(x, y, targeted)
-    arguments.radius("eps", eps)
+    x, loss = arguments.images("x", x), Loss(x, y, targeted)
+    eps = arguments.radius("eps", eps)
     with _attack_mode(model, x, precision, loss) as x:
         return kernels.sign_step(x, loss.gradient(model, x), x, eps, eps).contiguous()
 
@@ -115,9 +116,9 @@ def mi_fgsm(
     Raises:
         ValueError: as in :func:`fgsm`, and for step_size outside [0, 1], steps < 1, decay < 0.
     """
-    loss = _Loss(x, y, targeted)
-    _check_iterative(eps, step_size, steps)
-    arguments.not_negative("decay", decay)
+    x, loss = arguments.images("x", x), Loss(x, y, targeted)
+    eps, step_size, steps = _check_iterative(eps, step_size, steps)
+    decay = arguments.not_negative("decay", decay)
     with _attack_mode(model, x, precision, loss) as x:
         x_adv, direction = x, torch.zeros_like(x)
         for _ in range(steps):
@@ -160,14 +161,17 @@ def pgd(
         ValueError: as in :func:`fgsm`, and for step_size outside [0, 1], steps < 1, restarts < 1 or without
             random_start.
     """
-    loss = _Loss(x, y, targeted)
-    _check_iterative(eps, step_size, steps)
-    arguments.at_least("restarts", restarts, 1)
+    x, loss = arguments.images("x", x), Loss(x, y, targeted)
+    eps, step_size, steps = _check_iterative(eps, step_size, steps)
+    restarts = arguments.at_least("restarts", restarts, 1)
+    random_start = arguments.flag("random_start", random_start)
     if restarts > 1 and not random_start:
         raise ValueError(f"restarts: {restarts} restarts from the same point are all alike; pass random_start=True")
     if generator is None:
-        generator = torch.Generator()
+        generator = torch.Generator("cpu")
         generator.set_state(torch.get_rng_state())
+    elif not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
+        raise ValueError(f"generator: expected a torch.Generator on the CPU, got {arguments.shown(generator)}")
 
     def climb(start: Tensor) -> Tensor:
         x_adv = start
@@ -178,7 +182,7 @@ def pgd(
     def start() -> Tensor:
         if not random_start:
             return x
-        uniform = torch.rand(x.shape, generator=generator, dtype=torch.float64) * 2 - 1
+        uniform = torch.rand(x.shape, generator=generator, dtype=torch.float64, device="cpu") * 2 - 1
         return (x + eps * uniform.to(x)).clamp_(0, 1)
 
     with _attack_mode(model, x, precision, loss) as x:
@@ -205,7 +209,7 @@ def paper_attacks(eps: float, step_size: float, steps: int, precision: str = "fl
     Raises:
         ValueError: one of them is out of range.
     """
-    _check_iterative(eps, step_size, steps)
+    eps, step_size, steps = _check_iterative(eps, step_size, steps)
     arguments.one_of("precision", precision, PRECISIONS)
     return {
         "step_ll": lambda model, x, y: step_ll(model, x, eps, precision),
@@ -218,56 +222,63 @@ def paper_attacks(eps: float, step_size: float, steps: int, precision: str = "fl
 
 
 @contextmanager
-def _attack_mode(model: nn.Module, x: Tensor, precision: str, loss: "_Loss") -> Iterator[Tensor]:
+def _attack_mode(model: nn.Module, x: Tensor, precision: str, loss: "Loss") -> Iterator[Tensor]:
     """The model frozen and computing in a precision, and x detached, in the memory format that suits the model.
 
     NotFinite at the end where a gradient of the loss was.
     """
     arguments.one_of("precision", precision, PRECISIONS)
     with autocast(x.device, precision), frozen(model):
-        yield fast_memory_format(model, x.detach())
+        yield fast_memory_format(model, x.clone() if x.is_inference() else x.detach())
     if not loss.gradients.isfinite():
-        raise NotFinite("model: the gradient of its loss is", model, x)
+        raise NotFinite("model: the gradient of its loss is", model, x, loss.latest, loss=loss.of_logits)
 
 
-class _Loss:
+class Loss:
     """Summed cross-entropy to y, which every attack climbs; negated when y is a target to reach.
 
     ``gradients`` is the sum of all gradients so far: NaN and infinity stay in it, so that one look at the end will do,
-    for which alone a GPU has to be waited for.
+    for which alone a GPU has to be waited for. ``latest`` is what the last one was taken at.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, targeted: bool) -> None:
-        arguments.images("x", x)
-        arguments.labels("y", y, len(x))
-        self.highest, self.sign = arguments.highest_class("y", y), -1.0 if targeted else 1.0
+    def __init__(self, x: Tensor, y: Tensor, targeted: bool = False) -> None:
         with torch.inference_mode(False):
-            self.y = y.clone()  # labels made in inference mode cannot take part in a backward pass
+            self.y = arguments.labels("y", y, len(x), x.device).clone()  # made in inference mode, no gradient passes
             self.gradients = torch.zeros((), dtype=torch.float64, device=x.device)
+        self.highest = arguments.highest_class("y", self.y)
+        self.sign = -1.0 if arguments.flag("targeted", targeted) else 1.0
+        self.latest = x
 
-    def logits(self, model: nn.Module, x: Tensor) -> Tensor:
-        logits = model(x)
-        arguments.classes("y", self.highest, logits)
-        return logits
+    def of_logits(self, logits: Tensor) -> Tensor:
+        exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return self.sign * F.cross_entropy(exact, self.y, reduction="sum")
 
     def gradient(self, model: nn.Module, x: Tensor) -> Tensor:
-        x = x.detach().clone().requires_grad_(True)
-        loss = self.sign * F.cross_entropy(self.logits(model, x), self.y, reduction="sum")
-        gradient = torch.autograd.grad(loss, x)[0]
+        def compute(given: Tensor) -> Tensor:
+            leaf = given.detach().requires_grad_(True)
+            logits = read_logits(model(own(model, leaf)), len(x), self.highest, "y")
+            slope = torch.autograd.grad(self.of_logits(logits), leaf, allow_unused=True) if logits.requires_grad else []
+            if not slope or slope[0] is None:
+                raise ValueError(
+                    "model: its logits have no gradient with respect to the images, as after quantisation, detach(), "
+                    "argmax or torch.no_grad in it; attacks need the model before that"
+                )
+            return slope[0]
+
+        self.latest = x
+        gradient = attempt(model, x, compute)
         self.gradients += gradient.sum(dtype=torch.promote_types(gradient.dtype, torch.float32))
         return gradient
 
     @torch.no_grad()
     def rank(self, model: nn.Module, x_adv: Tensor) -> Tensor:
         """(N,), higher is the better attack: success in the first place, then the loss (squeezed into (-1/2, 1/2))."""
-        logits = self.logits(model, x_adv)
+        logits = read_logits(run(model, x_adv), len(x_adv), self.highest, "y")
         reached = logits.argmax(1) == self.y
         success = reached if self.sign < 0 else ~reached
         loss = self.sign * F.cross_entropy(logits.double(), self.y, reduction="none")
         return success.double() + loss / (2 + 2 * loss.abs())
 
 
-def _check_iterative(eps: float, step_size: float, steps: int) -> None:
-    arguments.radius("eps", eps)
-    arguments.radius("step_size", step_size)
-    arguments.at_least("steps", steps, 1)
+def _check_iterative(eps: float, step_size: float, steps: int) -> tuple[float, float, int]:
+    return arguments.radius("eps", eps), arguments.radius("step_size", step_size), arguments.at_least("steps", steps, 1)

@@ -22,17 +22,25 @@ from snslib import arguments
 class Split:
     """Images uint8 `(N, 3, H, W)` and their labels int64 `(N,)`, in an order that never changes.
 
-    Raises ValueError when the two do not fit this description or each other.
+    Labels of another type of whole numbers, in an array or in a list are taken as int64, on the images' device. Raises
+    ValueError when the two do not fit this description or each other.
     """
 
     images: Tensor
     labels: Tensor
 
     def __post_init__(self) -> None:
+        if not isinstance(self.images, Tensor):
+            raise ValueError(f"images must be a uint8 tensor (N, 3, H, W), got {arguments.described(self.images)}")
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
             raise ValueError(f"images must be uint8 of shape (N, 3, H, W), got {_describe(self.images)}")
-        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
-            raise ValueError(f"labels must be int64 of shape ({len(self.images)},), got {_describe(self.labels)}")
+        try:
+            labels = arguments.labels("labels", self.labels, len(self.images))
+        except ValueError:
+            came = arguments.described(self.labels)
+            raise ValueError(f"labels must be int64 of shape ({len(self.images)},), got {came}") from None
+        if labels is not self.labels:
+            object.__setattr__(self, "labels", labels.to(self.images.device))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -109,11 +117,11 @@ def augment(images: Tensor, padding: int, flip: bool, generator: torch.Generator
         raise ValueError(f"padding must be at least 0 pixels, got {padding}")
     _require_cpu(generator)
     n, channels, height, width = images.shape
-    top, left = torch.randint(0, 2 * padding + 1, (2, n, 1), generator=generator)
-    rows = top + torch.arange(height)
-    columns = left + torch.arange(width)
+    top, left = torch.randint(0, 2 * padding + 1, (2, n, 1), generator=generator, device="cpu")
+    rows = top + torch.arange(height, device="cpu")
+    columns = left + torch.arange(width, device="cpu")
     if flip:
-        mirrored = torch.randint(0, 2, (n, 1), generator=generator, dtype=torch.bool)
+        mirrored = torch.randint(0, 2, (n, 1), generator=generator, dtype=torch.bool, device="cpu")
         columns = torch.where(mirrored, columns.flip(1), columns)
     rows = rows.to(images.device)[:, None, :, None].expand(n, channels, height, width + 2 * padding)
     columns = columns.to(images.device)[:, None, None, :].expand(n, channels, height, width)
@@ -138,10 +146,10 @@ def batches(
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     n = len(split)
     if generator is None:
-        order = torch.arange(n)
+        order = torch.arange(n, device="cpu")
     else:
         _require_cpu(generator)
-        order = torch.randperm(n, generator=generator)
+        order = torch.randperm(n, generator=generator, device="cpu")
         if n >= batch_size:
             order = order[: n - n % batch_size]
     order = order.to(split.labels.device)
@@ -160,7 +168,8 @@ def _require_cpu(generator: torch.Generator) -> None:
 
 def fixed_order(n: int) -> Tensor:
     """A shuffle of 0..n-1 that no library's version can change: the numbers sorted by their SHA-256."""
-    return torch.tensor(sorted(range(n), key=lambda i: hashlib.sha256(b"%d" % i).digest()), dtype=torch.int64)
+    order = sorted(range(n), key=lambda i: hashlib.sha256(b"%d" % i).digest())
+    return torch.tensor(order, dtype=torch.int64, device="cpu")
 
 
 def hold_out(split: Split, count: int) -> tuple[Split, Split]:
@@ -177,7 +186,7 @@ def hold_out(split: Split, count: int) -> tuple[Split, Split]:
     quota[by_remainder[: count - int(quota.sum())]] += 1
 
     order = fixed_order(len(split))
-    held_out = torch.zeros(len(split), dtype=torch.bool)
+    held_out = torch.zeros(len(split), dtype=torch.bool, device="cpu")
     for label, images in enumerate(quota.tolist()):
         held_out[order[split.labels[order] == label][:images]] = True
     rest, taken = (Split(split.images[mask], split.labels[mask]) for mask in (~held_out, held_out))

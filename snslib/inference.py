@@ -1,113 +1,185 @@
 """Running a model in eval mode, frozen and fast, and restoring it afterwards."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 
 from snslib import arguments
+from snslib.folding import folded
 
 PRECISIONS = ("float32", "bfloat16")
+T = TypeVar("T")
+_NOT_CHANNELS_LAST: WeakSet[nn.Module] = WeakSet()  # models that failed on it; contiguous images suit every model
 
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
     """The model in eval mode and without parameter gradients; afterwards exactly as it was, also after an error.
 
-    While it lasts, BatchNorm is part of the convolution before it: see :func:`folded`. ValueError for no nn.Module.
+    While it lasts, BatchNorm is part of the convolution before it: see :func:`snslib.folding.folded`. The global random
+    state is put back; a warning says where the model has drawn from it, in eval mode. ValueError for no nn.Module, and
+    for one whose weights cannot be used: see :func:`snslib.arguments.loaded`.
     """
-    arguments.module("model", model)
-    modes = {module: module.training for module in model.modules()}
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    cuda = sorted({p.device.index for p in model.parameters() if p.is_cuda})
+    arguments.loaded("model", model)
+    modes = {module: module.training for module in model.modules() if hasattr(module, "training")}
+    parameters = list(model.parameters())
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    cuda = sorted({parameter.device.index for parameter in parameters if parameter.is_cuda})
+    buffers = _Buffers(model)
     try:
         for module in modes:
             module.training = False
         for parameter in trainable:
             parameter.requires_grad_(False)
         with torch.random.fork_rng(devices=cuda), torch.inference_mode(False), torch.enable_grad(), folded(model):
+            before = _random_state(cuda)
             yield
+            if not all(map(torch.equal, before, _random_state(cuda))):
+                warnings.warn(
+                    "model: it draws random numbers in eval mode, as dropout does that is called as a function; "
+                    "results depend on them, and so on torch.manual_seed",
+                    stacklevel=4,
+                )
     finally:
         for module, mode in modes.items():
             module.training = mode
         for parameter in trainable:
             parameter.requires_grad_(True)
+        buffers.put_back()
 
 
-@contextmanager
-def folded(model: nn.Module) -> Iterator[None]:
-    """While the context lasts, each nn.Sequential runs a convolution and the BatchNorm after it as one convolution.
+class _Buffers:
+    """The buffers of a model as they are, to put them back where a forward writes to them in eval mode too.
 
-    In eval mode BatchNorm is a factor and a shift per channel, which the convolution's weights can carry: same result
-    up to rounding, one pass over the activations less each way. Left as they are: pairs whose convolution or BatchNorm
-    somebody has hooked, pairs outside of a Sequential, a Sequential with a forward of its own (one within another of
-    these contexts has it already), and models that torch.compile has compiled.
+    ``F.batch_norm(..., training=True)`` does that, and no version of the tensors tells. On a GPU, to compare waits for
+    the device once.
     """
-    with ExitStack() as stack:
-        modules = list(model.modules())
-        compiled = any(hasattr(m, "_orig_mod") or m._compiled_call_impl is not None for m in modules)
-        for module in modules:
-            own = type(module).forward is not nn.Sequential.forward or "forward" in module.__dict__
-            if isinstance(module, nn.Sequential) and not own and not compiled:
-                steps = _folded_steps(list(module))
-                if len(steps) < len(module):
-                    module.forward = partial(_in_turn, steps)  # type: ignore[method-assign]  # on this instance only
-                    stack.callback(module.__dict__.pop, "forward")
-        yield
 
+    def __init__(self, model: nn.Module) -> None:
+        every = ((part, name, tensor) for part in model.modules() for name, tensor in part._buffers.items())
+        self.places = [(part, name, tensor) for part, name, tensor in every if tensor is not None]
+        self.by_type: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+        for _, _, tensor in self.places:
+            if tensor.layout == torch.strided and not tensor.is_quantized:
+                self.by_type.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+        self.values = [_in_a_row(tensors) for tensors in self.by_type.values()]
 
-def _in_turn(steps: list[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
-    for step in steps:
-        x = step(x)
-    return x
-
-
-def _folded_steps(layers: list[nn.Module]) -> list[Callable[[Tensor], Tensor]]:
-    """The layers of a Sequential, each convolution with a BatchNorm after it as one step."""
-    steps: list[Callable[[Tensor], Tensor]] = []
-    for layer in layers:
-        before = steps[-1] if steps else None
-        if type(before) is nn.Conv2d and type(layer) is nn.BatchNorm2d and _foldable(before, layer):
-            steps[-1] = partial(before._conv_forward, **_folded_weights(before, layer))
-        else:
-            steps.append(layer)
-    return steps
-
-
-def _foldable(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
-    hooked = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in (conv, norm))
-    return not hooked and not norm.training and norm.running_mean is not None
+    @torch.no_grad()
+    def put_back(self) -> None:
+        for part, name, tensor in self.places:
+            if name not in part._buffers or part._buffers[name] is not tensor:
+                part._buffers[name] = tensor
+        for tensors, value in zip(self.by_type.values(), self.values, strict=True):
+            if not torch.equal(_in_a_row(tensors), value):
+                for tensor, before in zip(tensors, value.split([tensor.numel() for tensor in tensors]), strict=True):
+                    tensor.copy_(before.view_as(tensor))
 
 
 @torch.no_grad()
-def _folded_weights(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> dict[str, Tensor]:
-    """Weight and bias of the convolution that does what both do, in the type that autocast would give them."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    factor = (norm.running_var + norm.eps).rsqrt()
-    if norm.weight is not None:
-        factor = factor * norm.weight
-    shift = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
-    bias = factor * shift if norm.bias is None else factor * shift + norm.bias
-    weight = conv.weight * factor.view(-1, 1, 1, 1)
-    device = weight.device.type
-    wanted = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-    return {"weight": weight.to(wanted), "bias": bias.to(wanted)}
+def _in_a_row(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+def _random_state(cuda: Sequence[int]) -> list[Tensor]:
+    return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, cuda)]
+
+
+class ModelFails(ValueError, RuntimeError):
+    """A model raises an error on images that it was given; the message has it."""
+
+
+def run(model: nn.Module, x: Tensor, fast: bool = True) -> object:
+    """What a model puts out for images, in one pass.
+
+    It gets a copy, which it may change, in the type of its weights where these have one, and in a memory format that
+    it takes: see :func:`attempt`.
+
+    Args:
+        model: any module, on the device of x.
+        x: float (N, C, H, W).
+        fast: whether the memory format may be another than that of x.
+
+    Raises:
+        ModelFails: the model fails on the images.
+    """
+    return attempt(model, x, lambda given: model(own(model, given, x)), fast)
+
+
+def own(model: nn.Module, given: Tensor, x: Tensor | None = None) -> Tensor:
+    """Images for a model to keep: a copy, unless ``given`` is one of ``x`` already, in the type of its weights.
+
+    Models of one type of floats get that, as one in float64 does for images in float32; others get what there is.
+    """
+    if all(parameter.dtype != given.dtype for parameter in model.parameters()):  # the first says so of most models
+        types = {parameter.dtype for parameter in model.parameters() if parameter.dtype in _FLOATS}
+        if len(types) == 1 and given.dtype in _FLOATS:
+            return given.to(types.pop())
+    is_copy = x is not None and given.data_ptr() != x.data_ptr()
+    return given if is_copy else given.clone()
+
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def attempt(model: nn.Module, x: Tensor, compute: Callable[[Tensor], T], fast: bool = True) -> T:
+    """``compute`` of images in the memory format in which the model runs fastest, or else as they are.
+
+    A model that takes its images apart by their strides, as ``x.view(-1, 400)`` does, fails on channels_last; it is
+    then run on contiguous images, and from then on at once.
+
+    Raises:
+        ModelFails: ``compute`` fails in both; the message has the error. An error of ours is raised as it is, and so is
+            a lack of memory.
+    """
+    images = fast_memory_format(model, x) if fast else x
+    try:
+        try:
+            return compute(images)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            if not fast or images.is_contiguous():
+                raise
+            result = compute(images.contiguous())
+            _NOT_CHANNELS_LAST.add(model)
+            return result
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        if _is_ours(error):
+            raise
+        what = " ".join(str(error).split()) or "no message"
+        raise ModelFails(
+            f"model: it fails on images {tuple(x.shape)} of {x.dtype} on {x.device} ({type(error).__name__}: "
+            f"{what[:400]}); it gets float images in [0, 1] on the device and of the size that it takes"
+        ) from error
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether this library raised an error, which then names the argument."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return isinstance(error, ValueError) and where.partition(".")[0] == "snslib"
 
 
 def fast_memory_format(model: nn.Module, x: Tensor) -> Tensor:
     """Images in the memory format in which the model's convolutions run fastest; the values stay.
 
     That is channels_last, but for float32 where a convolution reads 512 channels or more, and for float32 on a GPU.
-    ``benchmarks/passes.py`` measured it. For a model that :func:`must_be_contiguous` images are that, too.
+    ``benchmarks/passes.py`` measured it. For a model that :func:`must_be_contiguous` images are that, too, and for one
+    that has failed on others.
     """
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
     if x.ndim != 4 or not convolutions:
         return x
-    if any(map(_miscomputed, convolutions)):
+    if model in _NOT_CHANNELS_LAST or any(map(_miscomputed, convolutions)):
         return x.contiguous()
     widest = max(conv.in_channels for conv in convolutions)
     channels_last = torch.is_autocast_enabled(x.device.type) or (x.device.type == "cpu" and widest < 512)
@@ -152,14 +224,13 @@ def images_at_once(device: torch.device, batch_size: int | None = None) -> int:
     measures what it does to speed. ValueError for a batch_size below 1.
     """
     if batch_size is not None:
-        arguments.at_least("batch_size", batch_size, 1)
-        return batch_size
+        return arguments.at_least("batch_size", batch_size, 1)
     return 128 if device.type == "cpu" else 1024
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device of the model's first parameter; the CPU for a model without any. ValueError for no nn.Module."""
-    arguments.module("model", model)
+    """The device of the model's first parameter; the CPU for a model without any. Errors as of :func:`frozen`."""
+    arguments.loaded("model", model)
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 

@@ -50,6 +50,9 @@ def sns_loss(
         if layer not in clean or layer not in adversarial:
             raise ValueError(f"omega: layer {layer!r} was not recorded; recorded are {', '.join(clean) or 'none'}")
         a, b = clean[layer], adversarial[layer]
+        for name, side in (("clean", a), ("adversarial", b)):
+            if not isinstance(side, Tensor):
+                raise ValueError(f"{name}: expected the outputs of {layer!r} as a tensor, got {arguments.shown(side)}")
         if a.shape != b.shape:
             raise ValueError(f"adversarial: {layer!r} has shape {tuple(b.shape)}, the clean one {tuple(a.shape)}")
         neurons = arguments.indices("omega", layer, neurons)
@@ -89,6 +92,8 @@ def deviation(a: Tensor, b: Tensor, neurons: Tensor, by_position: bool = False) 
     """
     _alike("a", a, "b", b)
     neurons = arguments.indices("neurons", "a", neurons)
+    if len(neurons) == 0:
+        raise ValueError("neurons: expected at least one, got none")
     both = torch.cat([side[:, neurons].reshape(len(side), len(neurons), -1) for side in (a, b)])
     both = both.to(torch.promote_types(both.dtype, torch.float32))
     return (both - both.mean(0 if by_position else (0, 2), keepdim=True)).abs().sum((0, 2))
@@ -105,7 +110,7 @@ def adversarial_loss(logits: Tensor, logits_adv: Tensor, y: Tensor) -> Tensor:
         ValueError: shapes that do not match, or on a CPU a class out of range.
     """
     _alike("logits", logits, "logits_adv", logits_adv, ndim=2)
-    arguments.labels("y", y, len(logits))
+    y = arguments.labels("y", y, len(logits), logits.device)
     if not y.is_cuda:
         arguments.classes("y", arguments.highest_class("y", y), logits)
     losses = [F.cross_entropy(one, y, ignore_index=NO_CLASS) for one in (logits, logits_adv)]

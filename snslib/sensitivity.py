@@ -10,8 +10,11 @@ from torch import Tensor, nn
 from snslib import arguments, kernels
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
-from snslib.hooks import NotFinite, on_output, record
-from snslib.inference import device_of, fast_memory_format, frozen, images_at_once
+from snslib.hooks import Axis, NotFinite, on_whole_output, uncompiled
+from snslib.inference import device_of, frozen, images_at_once, run
+from snslib.means import mean_over_images, mean_over_pairs
+from snslib.neurons import neuron_axis
+from snslib.passes import warn_if_mixed
 
 CHOICES = ("sensitive", "least", "random")  # of choose_neurons
 
@@ -20,6 +23,8 @@ def dual_pairs(
     model: nn.Module, split: Split, attack: Attack, batch_size: int | None = None, eps: float | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The dual pair set of section 2.1, made batch by batch as it is asked for.
+
+    A warning says where x' of an image depends on the others of its batch (:func:`snslib.passes.independent`).
 
     Args:
         model: the model that is attacked, white-box.
@@ -41,16 +46,17 @@ def dual_pairs(
     if not callable(attack):
         raise ValueError(f"attack: expected a function of (model, x, y), got {arguments.shown(attack)}")
     if eps is not None:
-        arguments.radius("eps", eps)
-    for _, images, y in batches(split.to(device), images_at_once(device, batch_size)):
+        eps = arguments.radius("eps", eps)
+    for i, (_, images, y) in enumerate(batches(split.to(device), images_at_once(device, batch_size))):
         x = to_float(images)
-        x_adv = attack(model, x, y)
-        arguments.adversarial("attack", x_adv, x, eps)
-        yield x, x_adv
+        if i == 0:
+            warn_if_mixed(model, x)
+        x_adv = arguments.adversarial("attack", attack(model, x.clone(), y.clone()), x, eps)
+        yield x, x_adv.detach()
 
 
-def joined(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
-    """The pairs checked, and joined so that one pass takes both: x, then as many x', no more than suits the device.
+def checked(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The pairs, provided that they are such.
 
     Args:
         pairs: batches (x, x') of float images (B, C, H, W) in [0, 1], of any sizes B.
@@ -58,63 +64,68 @@ def joined(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
     Raises:
         ValueError: what is no iterable of pairs, shapes that differ, images outside [0, 1].
     """
-    for pair in pairs:
+    for pair in arguments.several("pairs", pairs):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise ValueError(
                 f"pairs: expected batches (x, x'), got {arguments.shown(pair)}; put a single one in a list, [(x, x')]"
             )
-        x, x_adv = pair
-        arguments.images("pairs (x)", x)
-        arguments.images("pairs (x')", x_adv)
+        x, x_adv = arguments.images("pairs (x)", pair[0]), arguments.images("pairs (x')", pair[1])
         if x.shape != x_adv.shape:
             raise ValueError(f"pairs: x and x' must match, got {tuple(x.shape)} and {tuple(x_adv.shape)}")
-        some = images_at_once(x.device) // 2
-        for part, part_adv in zip(x.split(some), x_adv.split(some), strict=True):
-            yield torch.cat([part, part_adv])
+        if x.device != x_adv.device:
+            raise ValueError(f"pairs: x and x' must be on one device, got {x.device} and {x_adv.device}")
+        yield x, x_adv
 
 
 def neuron_sensitivity(
-    model: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]], layers: Sequence[str]
+    model: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]], layers: Sequence[str], axis: Axis = None
 ) -> dict[str, Tensor]:
     """How much each neuron's output differs between benign and adversarial images (Eq. 1).
 
     x and x' go through the model together, in eval mode, and each layer's difference is reduced inside the hook: no
-    activation is kept, whatever the number of layers, of pairs, and of pairs in a batch. The model is left as it was.
+    activation is kept, whatever the number of layers, of pairs, and of pairs in a batch. Only where it is found that
+    the images of a pass are not independent, as with BatchNorm without running statistics, each x and each x' of
+    ``pairs`` is a pass. The model is left as it was.
 
     Args:
         model: any module.
         pairs: the dual pair set, batches (x, x') of float images (B, C, H, W) in [0, 1], of any sizes B.
-        layers: dotted names of layers that output (N, C, H, W) or (N, C).
+        layers: dotted names of layers that output (N, C, H, W), (N, C) or tokens (N, T, C).
+        axis: of the neurons in what all of these output, or layer to axis; None finds it, see
+            :func:`snslib.neurons.neuron_axis`.
 
     Returns:
         Layer to float32 (C,) on the CPU: the L1 norm of the difference, summed over space, averaged over the pairs.
-        Of a layer that runs several times in a pass, the last output counts.
+        Of a layer that runs several times in a pass, the last output counts, and a warning says so.
 
     Raises:
-        ValueError: no pairs, shapes that differ, images outside [0, 1], an unknown layer, outputs that are not finite.
+        ValueError: no pairs, shapes that differ, images outside [0, 1], an unknown layer, one that does not run, puts
+            out a tuple or has its neurons on an axis that cannot be known, outputs that are not finite.
     """
 
     def difference(output: Tensor) -> Tensor:
         return kernels.channel_l1(*output.chunk(2))
 
-    inputs = ((both, len(both) // 2) for both in joined(pairs))
-    sigma = mean_over_images(model, inputs, dict.fromkeys(arguments.layers(model, layers), difference))  # Eq. 1
+    names = arguments.layers(uncompiled(model), layers)
+    sigma = mean_over_pairs(model, checked(pairs), dict.fromkeys(names, difference), axis=axis)  # Eq. 1
     if not sigma:
         raise ValueError("pairs: got none; a dual pair set is an iterable of batches (x, x')")
     return sigma
 
 
-def neuron_activation(model: nn.Module, images: Iterable[Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
+def neuron_activation(
+    model: nn.Module, images: Iterable[Tensor], layers: Sequence[str], axis: Axis = None
+) -> dict[str, Tensor]:
     """How much each neuron outputs: the L1 norm of F_l^m(x), averaged over images.
 
     The scale on which to see Eq. 1: a neuron that outputs little cannot vary much, and one that is inactive
     for every image is dead. Arguments, result and errors as in :func:`neuron_sensitivity`, with batches x for pairs.
     """
-    return _mean_of_outputs(model, images, layers, lambda o: kernels.channel_l1(o, torch.zeros_like(o)))
+    return _mean_of_outputs(model, images, layers, lambda o: kernels.channel_l1(o, torch.zeros_like(o)), axis)
 
 
 def neuron_variance(
-    model: nn.Module, images: Iterable[Tensor], layers: Sequence[str]
+    model: nn.Module, images: Iterable[Tensor], layers: Sequence[str], axis: Axis = None
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """How much each neuron's output varies: from image to image at a position, and over all images and positions.
 
@@ -131,7 +142,7 @@ def neuron_variance(
         values = output.reshape(*output.shape[:2], -1).double()
         return torch.stack([values.sum(0), values.square().sum(0)])
 
-    found = _mean_of_outputs(model, images, layers, moments, torch.float64)  # differences of them follow
+    found = _mean_of_outputs(model, images, layers, moments, axis, torch.float64)  # differences of them follow
     over_images = {name: (square - mean**2).mean(1) for name, (mean, square) in found.items()}
     over_all = {name: square.mean(1) - mean.mean(1) ** 2 for name, (mean, square) in found.items()}
     # rounding leaves a little below 0 of a neuron that does not vary
@@ -144,69 +155,20 @@ def _mean_of_outputs(
     images: Iterable[Tensor],
     layers: Sequence[str],
     statistic: Callable[[Tensor], Tensor],
+    axis: Axis,
     dtype: torch.dtype = torch.float32,
 ) -> dict[str, Tensor]:
     """:func:`mean_over_images` of one statistic of all layers, over batches x that are checked and counted here."""
 
     def counted() -> Iterator[tuple[Tensor, int]]:
-        for x in images:
-            arguments.images("images", x)
-            yield x, len(x)
+        for x in arguments.several("images", images):
+            yield arguments.images("images", x), len(x)
 
-    means = mean_over_images(model, counted(), dict.fromkeys(arguments.layers(model, layers), statistic), dtype)
+    names = arguments.layers(uncompiled(model), layers)
+    means = mean_over_images(model, counted(), dict.fromkeys(names, statistic), dtype, axis)
     if not means:
         raise ValueError("images: got none; expected batches of float images (B, C, H, W)")
     return means
-
-
-def mean_over_images(
-    model: nn.Module,
-    inputs: Iterable[tuple[Tensor, int]],
-    statistics: Mapping[str, Callable[[Tensor], Tensor]],
-    dtype: torch.dtype = torch.float32,
-) -> dict[str, Tensor]:
-    """Means over images of what is computed from layers' outputs, in eval mode: Eq. 1 is one such mean.
-
-    The outputs are reduced inside the hooks and none is kept. The model is left as it was.
-
-    Args:
-        model: any module.
-        inputs: what each forward pass takes, and how many images it counts as; x and x' of a pair count as one.
-        statistics: layer to what maps its output in a pass to a tensor, summed over the images, of the same shape in
-            every pass. The layer "" is the model itself. Of a layer that runs several times in a pass, the last output
-            counts.
-        dtype: of the means; the sums are float64.
-
-    Returns:
-        Layer to mean, on the CPU, in the order of ``statistics``; empty where there are no inputs.
-
-    Raises:
-        ValueError: an unknown layer, or one that does not run; means that are not finite.
-    """
-    names = list(arguments.layers(model, list(statistics)))
-    batch: dict[str, Tensor] = {}
-    total: dict[str, Tensor] = {}
-    n = 0
-
-    def reduce(name: str) -> Callable[[Tensor], None]:
-        def action(output: Tensor) -> None:
-            batch[name] = statistics[name](output)
-
-        return action
-
-    for x, count in inputs:
-        batch.clear()
-        with on_output(model, {name: reduce(name) for name in names}), frozen(model), torch.no_grad():
-            model(fast_memory_format(model, x))
-        if silent := [name for name in names if name not in batch]:
-            raise ValueError(f"layers: {', '.join(silent)} did not run in the forward pass")
-        for name, value in batch.items():
-            total[name] = total.get(name, 0) + value.double()
-        n += count
-    means = {name: (value / n).to("cpu", dtype) for name, value in total.items()}
-    for name, value in means.items():
-        _check_finite(name, value)
-    return {name: means[name] for name in names if name in means}
 
 
 def relative_sensitivity(sigma: Sequence[float] | Tensor, activation: Sequence[float] | Tensor) -> float:
@@ -225,7 +187,7 @@ def relative_sensitivity(sigma: Sequence[float] | Tensor, activation: Sequence[f
     _check_values({"sigma": sigma, "activation": activation})
     if len(sigma) != len(activation):
         raise ValueError(f"activation: expected one of each of {len(sigma)} neurons, got {len(activation)}")
-    moved, output = (torch.as_tensor(values, dtype=torch.float64).sum().item() for values in (sigma, activation))
+    moved, output = (_numbers(values).sum().item() for values in (sigma, activation))
     return moved / output if output > 0 else math.nan
 
 
@@ -250,7 +212,7 @@ def top_mean(sigma: Sequence[float] | Tensor, fraction: float) -> float:
         ValueError: no sensitivities, some that are not finite or negative, a fraction out of range.
     """
     _check_values({"sigma": sigma})
-    values = torch.as_tensor(sigma, dtype=torch.float64)
+    values = _numbers(sigma)
     return values.topk(top_count(len(values), fraction)).values.mean().item()
 
 
@@ -301,13 +263,13 @@ def choose_neurons(sigma: Mapping[str, Tensor], which: str, fraction: float, see
         ValueError: another name in ``which``; a fraction out of range or seed < 0; sigma as for :func:`top_neurons`.
     """
     arguments.one_of("which", which, CHOICES)
-    arguments.at_least("seed", seed, 0)
+    seed = arguments.seed("seed", seed)
     _check_sensitivities(sigma)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     scores = {
         "sensitive": lambda value: value,
         "least": lambda value: -value,
-        "random": lambda value: torch.rand(len(value), generator=generator),
+        "random": lambda value: torch.rand(len(value), generator=generator, dtype=torch.float32, device="cpu"),
     }
     return top_neurons({layer: scores[which](value) for layer, value in sigma.items()}, fraction=fraction)
 
@@ -321,6 +283,7 @@ def important_neurons(
     k2: int = 20,
     classifier: str | None = None,
     batch_size: int | None = None,
+    axis: int | None = None,
 ) -> Tensor:
     """The neurons of the penultimate layer that contribute most to a class (Eq. 3-5, weighted vote of A.1).
 
@@ -336,6 +299,7 @@ def important_neurons(
         k2: how many neurons are chosen.
         classifier: name of the linear layer that outputs the logits; None takes the model's last one.
         batch_size: images per forward pass, >= 1, None for what suits the device.
+        axis: of the neurons in what the layer outputs; None finds it, see :func:`snslib.neurons.neuron_axis`.
 
     Returns:
         Gamma^y, int64 (k2,) on the CPU, most votes first; of equals the lower index first.
@@ -344,37 +308,50 @@ def important_neurons(
         ValueError: an unknown layer or one that does not run, no linear layer that fits it, a class or k out of range,
             outputs that are not finite.
     """
-    arguments.images("x_adv", x_adv)
-    arguments.at_least("k1", k1, 1)
-    arguments.at_least("k2", k2, 1)
+    x_adv = arguments.images("x_adv", x_adv)
+    k1, k2 = arguments.at_least("k1", k1, 1), arguments.at_least("k2", k2, 1)
+    arguments.module("model", model)
     linear = _classifier(model, classifier)
-    arguments.number("target", target, 0, linear.out_features - 1, whole=True, about="a class")
+    target = int(arguments.number("target", target, 0, linear.out_features - 1, whole=True, about="a class"))
     weight = linear.weight[target].detach()
     votes: Tensor | None = None
-    with record(model, [layer]) as activations, frozen(model), torch.no_grad():
-        for x in x_adv.split(images_at_once(x_adv.device, batch_size)):
-            model(x)
-            if layer not in activations:
-                raise ValueError(f"layer: {layer!r} did not run in the forward pass")
-            output = activations[layer]
-            if not output.isfinite().all():
-                raise NotFinite(f"layer: the outputs of {layer!r} are", model, x)
-            channels = output.shape[1]
-            if output[0].numel() != linear.in_features:
-                raise ValueError(
-                    f"layer: {layer!r} outputs {output[0].numel()} values, the classifier takes {linear.in_features}; "
-                    "name the layer that feeds it"
-                )
-            if max(k1, k2) > channels:
-                raise ValueError(f"k1, k2: {layer!r} has {channels} neurons, got {k1} and {k2}")
-            contribution = (output.flatten(1) * weight).view(len(x), channels, -1).sum(2)  # Eq. 4
-            ranked = contribution.sort(dim=1, descending=True, stable=True).indices[:, :k1]  # Eq. 3
-            ballot = torch.arange(k1, 0, -1, device=x.device).expand(len(x), -1)
-            if votes is None:
-                votes = torch.zeros(channels, dtype=torch.int64, device=x.device)
-            votes.index_add_(0, ranked.flatten(), ballot.flatten())
-    assert votes is not None  # checks.images refuses an empty batch
+    some = images_at_once(x_adv.device, batch_size)
+    warn_if_mixed(model, x_adv)
+    for x in x_adv.split(some):
+        contribution = _contributions(model, x, layer, weight, axis)
+        channels = contribution.shape[1]
+        if max(k1, k2) > channels:
+            raise ValueError(f"k1, k2: {layer!r} has {channels} neurons, got {k1} and {k2}")
+        ranked = contribution.sort(dim=1, descending=True, stable=True).indices[:, :k1]  # Eq. 3
+        ballot = torch.arange(k1, 0, -1, device=x.device).expand(len(x), -1)
+        if votes is None:
+            votes = torch.zeros(channels, dtype=torch.int64, device=x.device)
+        votes.index_add_(0, ranked.flatten(), ballot.flatten())
+    assert votes is not None  # arguments.images refuses an empty batch
     return _top(votes.cpu(), k2)  # Eq. 5
+
+
+def _contributions(model: nn.Module, x: Tensor, layer: str, weight: Tensor, axis: int | None) -> Tensor:
+    """How much each neuron of a layer adds to a logit for each image (Eq. 4), (N, C)."""
+    outputs: dict[str, Tensor] = {}
+
+    def keep(output: Tensor) -> None:
+        outputs[layer] = output.clone()
+
+    arguments.layers(uncompiled(model), [layer])
+    with on_whole_output(model, {layer: keep}), frozen(model), torch.no_grad():
+        run(model, x, fast=False)
+    output = outputs[layer]
+    if not output.isfinite().all():
+        raise NotFinite(f"layer: the outputs of {layer!r} are", model, x)
+    if output[0].numel() != len(weight):
+        raise ValueError(
+            f"layer: {layer!r} outputs {output[0].numel()} values, the classifier takes {len(weight)}; "
+            "name the layer that feeds it"
+        )
+    where = neuron_axis(uncompiled(model), layer, output, axis)
+    of_each = (output.flatten(1) * weight).view(output.shape).movedim(where, 1)
+    return of_each.reshape(len(x), of_each.shape[1], -1).sum(2)
 
 
 def _top(values: Tensor, k: int) -> Tensor:
@@ -384,6 +361,14 @@ def _top(values: Tensor, k: int) -> Tensor:
 def _check_finite(layer: str, value: Tensor) -> None:
     if not value.isfinite().all():
         raise ValueError(f"sigma: the sensitivities of {layer!r} are not finite; check the model's weights")
+
+
+def _numbers(values: Sequence[float] | Tensor) -> Tensor:
+    """float64, on the CPU; what are no numbers is no tensor (C,)."""
+    try:
+        return torch.as_tensor(values, dtype=torch.float64, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        return torch.empty((), dtype=torch.float64, device="cpu")
 
 
 def _check_sensitivities(sigma: Mapping[str, Tensor]) -> None:
@@ -399,14 +384,14 @@ def _check_sensitivities(sigma: Mapping[str, Tensor]) -> None:
 def _check_values(named: Mapping[str, Sequence[float] | Tensor]) -> None:
     """Numbers (C,), finite and none of them negative, of at least one neuron each."""
     for name, given in named.items():
-        values = torch.as_tensor(given, dtype=torch.float64)
+        values = _numbers(given)
         if values.ndim != 1 or not len(values) or not ((values >= 0) & (values <= arguments.MAX)).all():
             raise ValueError(f"{name}: expected finite numbers >= 0, (C,), got {arguments.shown(given)}")
 
 
 def _classifier(model: nn.Module, name: str | None) -> nn.Linear:
     if name is not None:
-        module = arguments.layers(model, [name])[name]
+        module = arguments.layers(uncompiled(model), [name])[name]
         if not isinstance(module, nn.Linear):
             raise ValueError(f"classifier: {name!r} is a {type(module).__name__}, expected a linear layer")
         return module

@@ -1,6 +1,9 @@
 """What every test shares: the same random numbers on every run, and no deadline on a machine that others use too."""
 
 import os
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import snslib  # noqa: F401  # before PyTorch, for what it sets
@@ -34,3 +37,15 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(pretrained, "RESULTS", tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def one_megabyte(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of that size."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

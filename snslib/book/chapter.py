@@ -1,7 +1,9 @@
 """The first cell of a chapter: check its parameters, show its settings, set the style of its figures."""
 
 import ast
-from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
+import difflib
+import types
+from collections.abc import Collection, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
@@ -11,6 +13,7 @@ from IPython.display import Markdown, display
 from snslib import arguments
 from snslib.book import terminal
 from snslib.book.figures import use_style
+from snslib.book.text import in_a_cell, plain
 from snslib.profile import options
 from snslib.study import results, settings
 from snslib.study.defenses import DEFENSES
@@ -64,7 +67,8 @@ def begin(namespace: MutableMapping[str, Any]) -> Networks:
     run = settings.from_parameters({name: namespace[name] for name in known if name in namespace})
     networks = Networks(run, progress=terminal.show)
     use_style()
-    body = "\n".join(f"| `{name}` | {value} |" for name, value in settings.table(run, networks.data))
+    rows = ((name, in_a_cell(plain(value))) for name, value in settings.table(run, networks.data))
+    body = "\n".join(f"| `{name}` | {value} |" for name, value in rows)
     title = f"Settings of this run: profile {run.profile}"
     table = f"| setting | value |\n| :-- | :-- |\n{body}"
     display(Markdown(f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"))
@@ -109,43 +113,79 @@ def begin_profile(namespace: MutableMapping[str, Any]) -> dict[str, Any]:
     return run
 
 
-def _refuse_unknown(namespace: MutableMapping[str, Any], known: Mapping[str, Any] | Collection[str]) -> None:
+def _refuse_unknown(namespace: MutableMapping[str, Any], known: Collection[str]) -> None:
     """papermill adds a misspelt parameter to a notebook without a word; here it is an error.
 
-    In a notebook a plain value counts as a parameter where a cell of parameters has assigned it, so that cells may be
-    run in any order, and again: what the others leave behind does not count.
+    A parameter is what papermill's own cell assigns; a notebook's cell of parameters may besides misspell one that it
+    does not have. Nothing else counts, whoever left it in the notebook. Without a history of cells, which IPython
+    keeps, plain values whose names are all but those of parameters count.
     """
-    asked = _assigned(namespace["In"], known) if "In" in namespace else namespace.keys()
-    unknown = [
-        name
-        for name, value in namespace.items()
-        if name in asked and name not in known and arguments.is_plain(name, value)
-    ]
+    history = namespace.get("In")
+    if isinstance(history, list) and all(isinstance(cell, str) for cell in history):
+        unknown = _unknown(history, known)
+    else:
+        unknown = [name for name, value in namespace.items() if isinstance(value, _SCALARS) and _misspelt(name, known)]
     if unknown:
-        takes = ", ".join(name for name in known if name in namespace)
+        takes = ", ".join(name for name in known if name in namespace) or arguments.few(known)
         raise ValueError(f"unknown parameter {', '.join(unknown)}; this notebook takes {takes}")
 
 
-def _assigned(history: Sequence[str], known: Collection[str]) -> set[str]:
-    """What the cells of parameters assign that were run last, before a cell began the chapter.
+_SCALARS = (str, int, float, types.NoneType)
+
+
+def _unknown(history: Sequence[str], known: Collection[str]) -> list[str]:
+    """The unknown parameters in the cells of parameters that were run last, before a cell began the chapter.
+
+    papermill puts its cell right below the notebook's own, or first of all where there is none.
 
     Args:
         history: what was run, as IPython has it; its last entry is the cell that runs now.
         known: names of the chapter's parameters.
     """
-    found: set[str] = set()
-    for cell in reversed(history[:-1]):
-        names = _stored(cell)
-        if cell.startswith("# Parameters") or names & set(known):  # papermill's, or the notebook's own
-            found |= names
-        elif found and "chapter.begin" in cell:
+    injected: dict[str, bool] = {}
+    own: dict[str, bool] = {}
+    seen = False
+    for before, cell in reversed([*zip(["", *history], history, strict=False)]):
+        single = _assigned(cell)
+        headed = _is_headed(cell)
+        if headed and (not before or _is_headed(before) or _assigned(before).keys() & set(known)):
+            injected = single | injected
+        elif single.keys() & set(known):
+            own = single | own
+        elif seen and "chapter.begin" in cell:
             break
-    return found
+        seen |= headed or bool(single.keys() & set(known))
+    lacking = set(known) - own.keys()
+    names = [name for name in injected if name not in known and not name.startswith(("_", "PAPERMILL_"))]
+    return [*names, *(name for name in own if own[name] and name not in names and _misspelt(name, known, lacking))]
 
 
-def _stored(cell: str) -> set[str]:
+def _is_headed(cell: str) -> bool:
+    """Whether a cell begins as papermill's does."""
+    return cell.partition("\n")[0].rstrip() == "# Parameters"
+
+
+def _misspelt(name: str, known: Collection[str], meant: Collection[str] | None = None) -> bool:
+    """Whether a name is no known one, and all but one of those that may be meant, by default any of them."""
+    return name not in known and bool(difflib.get_close_matches(name, known if meant is None else meant, 1, 0.75))
+
+
+def _assigned(cell: str) -> dict[str, bool]:
+    """What a cell assigns that does nothing but to give names plain values, as a cell of parameters does; else {}.
+
+    Each name comes with whether it is given a single text or number.
+    """
+    found = {}
     try:
-        nodes = ast.walk(ast.parse(cell))
+        lines = ast.parse(cell).body
     except SyntaxError:  # such a cell has assigned nothing
-        return set()
-    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        return {}
+    for line in lines:
+        if not isinstance(line, (ast.Assign, ast.AnnAssign)) or line.value is None:
+            return {}
+        parts = {type(node) for node in ast.walk(line.value)}
+        if (ast.Name in parts or ast.Call in parts) and not ast.unparse(line.value).startswith("float('"):  # of nan
+            return {}
+        for target in line.targets if isinstance(line, ast.Assign) else [line.target]:
+            found[ast.unparse(target)] = not parts & {ast.List, ast.Tuple, ast.Dict, ast.Set}
+    return found

@@ -6,8 +6,8 @@ from typing import Any
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
+from snslib.book.story import picture
 from snslib.book.text import this_build
-from snslib.book.widgets import image
 from snslib.claims import paper
 from snslib.claims.numbers.robustness import strong_name
 from snslib.claims.numbers.stabilised import neuron_states
@@ -46,7 +46,7 @@ def values(
         "n_test": records["vanilla"].config["n"],
         "strong_name": strong_name(strong),
         "this_build": HTML(this_build(settings, records["vanilla"])),
-        "against_paper": HTML(image(against_paper, ALT)),
+        "against_paper": picture(against_paper, ALT),
     }
     for defense in LIVE:
         for column in ("clean", "pgd"):

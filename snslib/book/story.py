@@ -17,12 +17,23 @@ from snslib.study import results, rows
 
 NOT_RUN = HTML("<em>Not run yet.</em>")
 ATTACKED = "A test image and what four attacks make of it, the class that the network reads below each."
+STABILISED = ["vanilla", "pat", "sns_sen_adv"]  # the rows of the picture
 CLAIMS = {"suppression": 5, "stabilised": 14}  # picture to the claim that it is about
+
+
+def picture(figure: Figure, alt: str) -> HTML:
+    """A figure for a page that is no notebook, in a box that scrolls on a narrow screen as all figures do.
+
+    Args:
+        figure: what to show.
+        alt: the same in words, for those who do not see it.
+    """
+    return HTML(f'<div class="figure-scroll">{image(figure, alt)}</div>')
 
 
 def attacked(panel: Figure) -> HTML:
     """The first picture: an image under the four attacks, as chapter 1 draws it."""
-    return HTML(image(panel, ATTACKED))
+    return picture(panel, ATTACKED)
 
 
 def recorded(folder: str, card: Sequence[tuple[Claim, Outcome]]) -> dict[str, HTML | str]:
@@ -42,9 +53,7 @@ def recorded(folder: str, card: Sequence[tuple[Claim, Outcome]]) -> dict[str, HT
         "stabilised": (_stabilised(folder), "Mean sensitivity of three networks, layer by layer."),
         "networks": (_networks(folder), "Lost accuracy over sensitivity, one point for each network."),
     }
-    pictures = {
-        f"story_{name}": HTML(image(figure, alt)) if figure else NOT_RUN for name, (figure, alt) in drawn.items()
-    }
+    pictures = {f"story_{name}": picture(figure, alt) if figure else NOT_RUN for name, (figure, alt) in drawn.items()}
     return pictures | {f"verdict_{name}": verdicts[number] for name, number in CLAIMS.items()}
 
 
@@ -64,8 +73,8 @@ def _suppression(folder: str) -> Figure | None:
 
 def _stabilised(folder: str) -> Figure | None:
     found = results.records(folder, "sensitivity", split="test", under="pgd")
-    shown = {row: found[row] for row in ("vanilla", "pat", "sns_sen_adv") if row in found}
-    return defenses.by_layer(means(shown), "mean sensitivity") if len(shown) == 3 else None
+    shown = {row: found[row] for row in STABILISED if row in found}
+    return defenses.by_layer(means(shown), "mean sensitivity") if len(shown) == len(STABILISED) else None
 
 
 def _networks(folder: str) -> Figure | None:

@@ -1,7 +1,9 @@
 """Sentences of the book, made from records: what a number is and what it was computed from."""
 
 import math
+import re
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 from IPython.display import Markdown
@@ -11,6 +13,25 @@ from snslib.study.records import Record
 from snslib.study.settings import Settings
 
 MODEL_NAMES = {"vgg16": "VGG-16", "alexnet": "AlexNet", "resnet18": "ResNet-18", "googlenet": "GoogLeNet"}
+
+
+def plain(name: str) -> str:
+    """A name that somebody gave, within a line of Markdown that shows it as it is: no tag, link, code or formula."""
+    signs = r"[\\`*\[\]<>&|$~{}]|(?<![^\W_])_|_(?![^\W_])|:(?=//)"
+    return re.sub(signs, r"\\\g<0>", " ".join(name.split()))
+
+
+def code(name: str) -> str:
+    """The same as code, `name`."""
+    line = " ".join(name.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    space = " " * (not line or "`" in (line[0], line[-1]))
+    return f"{fence}{space}{line}{space}{fence}"
+
+
+def in_a_cell(text: str) -> str:
+    """A text of Markdown as a cell of a table, which a bar would end."""
+    return re.sub(r"(?<!\\)\|", r"\|", text)
 
 
 def percent(share: float) -> str:
@@ -36,16 +57,17 @@ def this_build(settings: Settings, vanilla: Record) -> str:
         vanilla: one of its records, whose data it names.
     """
     network = f"{MODEL_NAMES[settings.model]} at width {settings.width:g}"
-    head = f"What you see here: the <code>{settings.profile}</code> profile, "
+    name, origin = (escape(vanilla.data[part]) for part in ("name", "origin"))
+    head = f"What you see here: the <code>{escape(settings.profile)}</code> profile, "
     if vanilla.published:
         return (
             f"<strong>{head}recorded.</strong> The chapters of this build show rows of {network} on "
-            f"{vanilla.data['name']} that were trained and measured in longer runs. What no record holds was "
+            f"{name} that were trained and measured in longer runs. What no record holds was "
             "computed from their models."
         )
     return (
-        f"<strong>{head}run live.</strong> This build trained {network} on {vanilla.data['name']} "
-        f"({vanilla.data['origin']}) with an eps of {255 * settings.eps:g}/255. It shows <em>how</em> everything "
+        f"<strong>{head}run live.</strong> This build trained {network} on {name} "
+        f"({origin}) with an eps of {255 * settings.eps:g}/255. It shows <em>how</em> everything "
         "works. Only a build on the paper's data at the paper's width could confirm or refute its numbers. "
         "Numbers from longer runs are marked <strong>recorded</strong>."
     )
@@ -62,7 +84,8 @@ def source(*records: Record) -> Markdown:
     trained = first.config["trained"]
     n = first.config.get("n")
     images = f"{n:,} {first.config.get('split', 'test')} images" if n else ""
-    seconds = sum(entry.provenance["seconds"] for entry in records)
+    about, seconds = first.provenance, sum(entry.provenance.get("seconds", 0) for entry in records)
+    versions, commit = about.get("versions", {}), about.get("commit")
     seeds = sorted({entry.seed for entry in records})
     when = "Recorded" if first.published else "Computed live"
     precisions = sorted({entry.config["trained"]["schedule"]["precision"] for entry in records})
@@ -73,12 +96,12 @@ def source(*records: Record) -> Markdown:
         images,
         f"eps {first.config['attack']['eps'] * 255:g}/255",
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}",
-        first.provenance["device"],
+        about.get("device", ""),
         f"{seconds:.0f} s",
-        f"PyTorch {first.provenance['versions']['torch']}",
-        f"commit {first.provenance['commit']}" if first.provenance["commit"] else "",
+        f"PyTorch {versions['torch']}" if "torch" in versions else "",
+        f"commit {commit}" if commit else "",
     ]
-    line = "*" + " · ".join(part for part in parts if part) + "*"
+    line = "*" + " · ".join(plain(part) for part in parts if part) + "*"
     return Markdown(line, metadata={"records": [record.as_json() for record in records]})
 
 
@@ -93,7 +116,7 @@ def machines(sections: Mapping[str, dict[str, Any]]) -> Markdown:
         + (f", commit {entry['commit']}" if entry["commit"] else "")
         for entry in sections.values()
     ]
-    return Markdown("*" + " · ".join(lines) + "*")
+    return Markdown("*" + " · ".join(map(plain, lines)) + "*")
 
 
 def with_seeds(label: str, seeds: int) -> str:

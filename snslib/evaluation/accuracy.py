@@ -9,7 +9,9 @@ from snslib import arguments
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
 from snslib.hooks import NotFinite
-from snslib.inference import device_of, fast_memory_format, frozen, images_at_once
+from snslib.inference import device_of, frozen, images_at_once, run
+from snslib.logits import read_logits
+from snslib.passes import warn_if_mixed
 from snslib.sensitivity import dual_pairs
 
 
@@ -17,19 +19,19 @@ def predicted(model: nn.Module, images: Iterable[Tensor], classes: int = 1) -> T
     """The predicted class of every image, int64 (N,) on the CPU; the model is in eval mode and left as it was.
 
     Args:
-        model: maps float images in [0, 1] to logits (N, K).
-        images: batches (B, 3, H, W) on the model's device, at least one.
+        model: maps float images in [0, 1] to logits (N, K), K >= 2, or to what :func:`snslib.logits.read_logits` reads.
+        images: batches (B, 3, H, W) on the model's device, at least one; each is a pass.
         classes: how many classes the model has to have, K or fewer.
 
     Raises:
         ValueError: no images, no logits (N, K) or too few of them, logits that are not finite: a network that diverged
             predicts nothing. The message names the layer where that begins.
     """
-    found = []
-    for x in images:
+    found, classes = [], arguments.at_least("classes", classes, 1)
+    for x in arguments.several("images", images):
+        x = arguments.images("images", x)
         with frozen(model), torch.no_grad():
-            logits = model(fast_memory_format(model, x))
-        arguments.classes("model", classes - 1, logits)
+            logits = read_logits(run(model, x), len(x), classes - 1)
         if not logits.isfinite().all():
             raise NotFinite("model: its logits are", model, x)
         found.append(logits.argmax(1))
@@ -48,13 +50,15 @@ def correct(
     """Which images the model still gets right, bool (N,) on the CPU, in the order of the split.
 
     Every image is attacked, also those that the clean model gets wrong, and a targeted attack counts as resisted
-    when the true class is predicted.
+    when the true class is predicted. A warning says where the model mixes the images of a pass, or draws random
+    numbers (:func:`snslib.passes.independent`).
 
     Args:
         model: maps float images in [0, 1] to logits (N, K); run in eval mode and left as it was.
         split: the images and their true classes, at least one, each class in 0..K-1.
         attack: maps (model, x, y) to x'; None for clean accuracy.
-        batch_size: images at a time, >= 1, None for what suits the device; matters to speed only.
+        batch_size: images at a time, >= 1, None for what suits the device; matters to speed only, unless there is that
+            warning.
         eps: the radius that x' has to keep, in [0, 1] pixel space; None where the attack has none.
 
     Raises:
@@ -71,7 +75,9 @@ def correct(
             yield from (x_adv for _, x_adv in dual_pairs(model, split, attack, batch_size, eps))
             return
         device = device_of(model)
-        for _, x, _ in batches(split.to(device), images_at_once(device, batch_size)):
+        for i, (_, x, _) in enumerate(batches(split.to(device), images_at_once(device, batch_size))):
+            if i == 0:
+                warn_if_mixed(model, to_float(x))
             yield to_float(x)
 
     classes = arguments.highest_class("split", split.labels) + 1
@@ -101,7 +107,7 @@ def robust_to_all(
     Each attack is run on the images that all before it have left right. Arguments and errors as in :func:`correct`.
     """
     right = correct(model, split, batch_size=batch_size)
-    for attack in attempts:
+    for attack in arguments.several("attempts", attempts):
         if right.any():
             left = right.to(split.labels.device)
             rest = Split(split.images[left], split.labels[left])

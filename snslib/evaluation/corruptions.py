@@ -50,7 +50,7 @@ def fog(x: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     Raises:
         ValueError: x not (N, 3, H, W), outside [0, 1] or with NaN, severity not 1..5, generator not one on the CPU.
     """
-    _check(x, severity)
+    x = _check(x, severity)
     _check_generator(generator)
     thickness, decay = FOG[severity - 1]
     n, _, height, width = x.shape
@@ -66,11 +66,12 @@ def gaussian_noise(x: Tensor, severity: int, generator: torch.Generator) -> Tens
 
     Arguments, result and errors as in :func:`fog`.
     """
-    _check(x, severity)
+    x = _check(x, severity)
     _check_generator(generator)
     size = x[0].numel()
     drawn = -(-size // 16) * 16  # torch draws normal numbers 16 at a time: whole sixteens make images independent
-    noise = torch.randn(len(x), drawn, generator=generator)[:, :size].reshape(x.shape)
+    noise = torch.randn(len(x), drawn, generator=generator, dtype=torch.float32, device="cpu")
+    noise = noise[:, :size].reshape(x.shape)
     return (x + NOISE_STD[severity - 1] * noise.to(x)).clamp_(0, 1)
 
 
@@ -82,7 +83,7 @@ def jpeg_compression(x: Tensor, severity: int) -> Tensor:
 
     Arguments, result and errors as in :func:`fog`.
     """
-    _check(x, severity)
+    x = _check(x, severity)
     decoded = []
     for image in (x.float() * 255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy():
         file = BytesIO()
@@ -99,7 +100,7 @@ def defocus_blur(x: Tensor, severity: int) -> Tensor:
 
     Arguments, result and errors as in :func:`fog`; H or W < 3 is an error too.
     """
-    _check(x, severity)
+    x = _check(x, severity)
     kernel = _defocus_kernel(*DEFOCUS[severity - 1])
     height, width = x.shape[2:]
     reach = len(kernel) // 2
@@ -144,8 +145,8 @@ def as_attack(name: str, severity: int, seed: int = 0) -> Attack:
     """
     arguments.one_of("name", name, CORRUPTIONS)
     _check_severity(severity)
-    arguments.at_least("seed", seed, 0)
-    corrupt, generator = CORRUPTIONS[name], torch.Generator().manual_seed(seed)
+    seed = arguments.seed("seed", seed)
+    corrupt, generator = CORRUPTIONS[name], torch.Generator("cpu").manual_seed(seed)
     return lambda model, x, y: corrupt(x, severity, generator)
 
 
@@ -155,8 +156,8 @@ def _plasma_fractals(n: int, levels: int, decay: float, generator: torch.Generat
     From level to level the noise shrinks by the square of ``decay``: the published program multiplies by the
     amplitude twice, and CIFAR-10-C is what came of it. Maps continue at the opposite border.
     """
-    noise = torch.rand(n, 4**levels - 1, generator=generator) * 2 - 1
-    corners, used = torch.zeros(n, 1, 1), 0
+    noise = torch.rand(n, 4**levels - 1, generator=generator, dtype=torch.float32, device="cpu") * 2 - 1
+    corners, used = torch.zeros(n, 1, 1, dtype=torch.float32, device="cpu"), 0
     for level in range(levels):
         size = 2**level
         drawn = noise[:, used : used + 3 * size**2].view(n, 3, size, size) / decay ** (2 * level)
@@ -174,18 +175,19 @@ def _plasma_fractals(n: int, levels: int, decay: float, generator: torch.Generat
 def _defocus_kernel(radius: float, std: float) -> Tensor:
     """A disk of a radius in pixels, blurred by 3x3 pixels of a Gaussian; float64, odd and square, its sum is 1."""
     reach = int(radius) + 1
-    squares = torch.arange(-reach, reach + 1, dtype=torch.float64) ** 2
+    squares = torch.arange(-reach, reach + 1, dtype=torch.float64, device="cpu") ** 2
     disk = (squares[:, None] + squares <= radius**2).double()
-    side = torch.exp(torch.tensor([-1.0, 0.0, -1.0], dtype=torch.float64) / (2 * std**2))
+    side = torch.exp(torch.tensor([-1.0, 0.0, -1.0], dtype=torch.float64, device="cpu") / (2 * std**2))
     gaussian = torch.outer(side, side)
     return F.conv2d((disk / disk.sum())[None, None], (gaussian / gaussian.sum())[None, None], padding=1)[0, 0]
 
 
-def _check(x: Tensor, severity: int) -> None:
-    arguments.images("x", x)
+def _check(x: Tensor, severity: int) -> Tensor:
+    x = arguments.images("x", x)
     if x.shape[1] != 3:
         raise ValueError(f"x: expected 3 channels, (N, 3, H, W), got {tuple(x.shape)}; expand() repeats a grey one")
     _check_severity(severity)
+    return x
 
 
 def _check_severity(severity: int) -> None:

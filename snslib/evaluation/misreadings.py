@@ -41,16 +41,17 @@ def misreadings(
         ValueError: images that are out of range or of other shapes, classes or logits that do not fit them, attacks
             without logits.
     """
-    arguments.images("x", x)
-    highest = 0
-    for name, classes in (("y", y), ("target", target)):
-        arguments.labels(name, classes, len(x))
-        highest = max(highest, arguments.highest_class(name, classes))
+    x = arguments.images("x", x)
+    y, target = (arguments.labels(name, classes, len(x)) for name, classes in (("y", y), ("target", target)))
+    highest = max(arguments.highest_class("y", y), arguments.highest_class("target", target))
+    for name, value in (("adversarial", adversarial), ("logits", logits)):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{name}: expected a dictionary by attack, got {arguments.shown(value)}")
     found = {}
     for attack, images in adversarial.items():
         if attack not in logits:
             raise ValueError(f"logits: expected those of {attack!r}, got those of {', '.join(logits) or 'none'}")
-        arguments.adversarial(f"adversarial ({attack})", images, x)
+        images = arguments.adversarial(f"adversarial ({attack})", images, x)
         _check_logits(f"logits ({attack})", logits[attack], len(x), highest)
         read = logits[attack].argmax(1)
         misread, at_target = (hits.double().mean().item() for hits in (read != y, read == target))
@@ -72,7 +73,7 @@ def two_read_right(logits: Tensor, y: Tensor) -> list[int]:
     Raises:
         ValueError: logits that are not finite, or that do not fit the classes.
     """
-    arguments.labels("y", y, len(y))
+    y = arguments.labels("y", y, len(y))
     _check_logits("logits", logits, len(y), arguments.highest_class("y", y))
     right = (logits.argmax(1) == y).nonzero().flatten().tolist() or [0]
     return [right[0], next((place for place in right if y[place] != y[right[0]]), right[-1])]

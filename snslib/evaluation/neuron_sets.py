@@ -135,7 +135,7 @@ def permutation_test(
             channels.
     """
     arguments.at_least("resamples", resamples, 1)
-    arguments.at_least("seed", seed, 0)
+    seed = arguments.seed("seed", seed)
     a, b = at_least_two(first), at_least_two(second)
     sizes = {len(members) for members in (*a, *b)}
     if len(a) != len(b) or len(sizes) != 1:
@@ -175,18 +175,18 @@ def index_errors(blocks: Sequence[Tensor], fraction: float, resamples: int = 200
         ValueError: fewer than two blocks of a class, a fraction out of range.
     """
     arguments.at_least("resamples", resamples, 1)
-    arguments.at_least("seed", seed, 0)
+    seed = arguments.seed("seed", seed)
     arguments.share("fraction", fraction)
     if few := [len(sigma) for sigma in blocks if len(sigma) < 2]:
         raise ValueError(f"blocks: halving needs two blocks of images per class, got {few[0]}")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
 
     def indices(chosen: Sequence[Tensor]) -> tuple[float, float]:
         sets = [top_neurons({"": sigma.mean(0)}, fraction=fraction)[""] for sigma in chosen]
         return average_jaccard(sets), total_jaccard(sets)
 
     def half(sigma: Tensor) -> Tensor:
-        return sigma[torch.randperm(len(sigma), generator=generator)[: len(sigma) // 2]]
+        return sigma[torch.randperm(len(sigma), generator=generator, device="cpu")[: len(sigma) // 2]]
 
     whole = indices(blocks)
     halves = [indices([half(sigma) for sigma in blocks]) for _ in range(resamples)]

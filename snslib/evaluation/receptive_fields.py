@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Real
 
 import numpy as np
 import torch
@@ -21,26 +22,36 @@ from torch import Tensor, nn
 from snslib import arguments
 from snslib.attacks import Attack
 from snslib.data import Split, batches, to_float
-from snslib.hooks import NotFinite, record
-from snslib.inference import device_of, fast_memory_format, frozen, images_at_once
-from snslib.sensitivity import dual_pairs, joined
+from snslib.hooks import NotFinite, record, uncompiled
+from snslib.inference import device_of, frozen, images_at_once, run
+from snslib.passes import together, warn_if_mixed
+from snslib.sensitivity import checked, dual_pairs
 
 Units = Tensor | Sequence[int]
+TOP = 0.005  # the share of a neuron's outputs above its threshold
 SHADE = 0.3  # what is left of an image's brightness outside of the mask
 
 
 def top_images(
-    model: nn.Module, split: Split, layer: str, units: Units, k: int = 5, batch_size: int | None = None
+    model: nn.Module,
+    split: Split,
+    layer: str,
+    units: Units,
+    k: int = 5,
+    batch_size: int | None = None,
+    axis: int | None = None,
 ) -> Tensor:
     """The images that activate each neuron most, by its highest output over all positions (section 3.2).
 
     Args:
         model: any module; it runs in eval mode and is left as it was.
         split: the images to choose from, at least one. Between batches, no more than k of them are remembered.
-        layer: dotted name of a layer that outputs (N, C, H, W).
+        layer: dotted name of a layer that outputs (N, C, H, W), or (N, H, W, C).
         units: the neurons, channels of the layer, (U,).
         k: how many images, at least 1; a split with fewer gives all it has.
-        batch_size: images at a time, None for what suits the device; matters to speed only.
+        batch_size: images at a time, None for what suits the device; matters to speed only, unless a warning says that
+            the model mixes the images of a pass (:func:`snslib.passes.independent`).
+        axis: of the neurons in what the layer outputs; None finds it, see :func:`snslib.neurons.neuron_axis`.
 
     Returns:
         Places in the split, int64 (U, k) on the CPU, the highest output first; of equals the lower place first, which
@@ -49,9 +60,9 @@ def top_images(
     Raises:
         ValueError: no images, an unknown layer or one without maps, an unknown neuron, k < 1, outputs not finite.
     """
-    arguments.at_least("k", k, 1)
+    k = arguments.at_least("k", k, 1)
     best: list[tuple[Tensor, Tensor]] = []  # outputs and places, (k, U) each
-    for index, maps in _maps_of(model, split, layer, units, batch_size):
+    for index, maps in _maps_of(model, split, layer, units, batch_size, axis):
         best.append((maps.amax((2, 3)), index[:, None].expand(maps.shape[:2])))
         outputs, places = (torch.cat(parts) for parts in zip(*best, strict=True))
         order = outputs.argsort(dim=0, descending=True, stable=True)[:k]
@@ -60,7 +71,13 @@ def top_images(
 
 
 def unit_thresholds(
-    model: nn.Module, split: Split, layer: str, units: Units, top: float = 0.005, batch_size: int | None = None
+    model: nn.Module,
+    split: Split,
+    layer: str,
+    units: Units,
+    top: float = TOP,
+    batch_size: int | None = None,
+    axis: int | None = None,
 ) -> Tensor:
     """The output T_m of each neuron above which it counts as active: P(output > T_m) = top (Bau et al. 2017).
 
@@ -68,7 +85,7 @@ def unit_thresholds(
     ``top`` of them exceeds: the exact quantile, for which n * top + 1 outputs are kept and no map.
 
     Args:
-        model, split, layer, units, batch_size: as in :func:`top_images`; the images are benign ones.
+        model, split, layer, units, batch_size, axis: as in :func:`top_images`; the images are benign ones.
         top: the share, in (0, 1).
 
     Returns:
@@ -77,10 +94,10 @@ def unit_thresholds(
     Raises:
         ValueError: as :func:`top_images`; top out of range, or so small that not one of n outputs may exceed T_m.
     """
-    if not 0 < top < 1:
+    if isinstance(top, bool) or not isinstance(top, Real) or not 0 < top < 1:
         raise ValueError(f"top: expected a share in (0, 1), got {top!r}")
     highest: Tensor | None = None
-    for _, maps in _maps_of(model, split, layer, units, batch_size):
+    for _, maps in _maps_of(model, split, layer, units, batch_size, axis):
         outputs = maps.transpose(0, 1).flatten(1)
         n = len(split) * maps[0, 0].numel()
         above = math.floor(Fraction(str(top)) * n)
@@ -95,7 +112,9 @@ def unit_thresholds(
     return highest[:, -1].cpu()
 
 
-def unit_masks(model: nn.Module, x: Tensor, layer: str, units: Units, thresholds: Tensor) -> Tensor:
+def unit_masks(
+    model: nn.Module, x: Tensor, layer: str, units: Units, thresholds: Tensor, axis: int | None = None
+) -> Tensor:
     """Where in each image each neuron is active: its map, scaled up to the image, is above its threshold.
 
     The map is interpolated bilinearly, each of its values at the centre of its share of the image: in VGG-16 that is
@@ -103,7 +122,7 @@ def unit_masks(model: nn.Module, x: Tensor, layer: str, units: Units, thresholds
     images of 32x32, gives a mask of all or nothing.
 
     Args:
-        model, layer, units: as in :func:`top_images`.
+        model, layer, units, axis: as in :func:`top_images`.
         x: float (N, C, H, W) in [0, 1], benign or adversarial, as many as may pass through the model at once.
         thresholds: (U,), from :func:`unit_thresholds` on benign images.
 
@@ -113,8 +132,8 @@ def unit_masks(model: nn.Module, x: Tensor, layer: str, units: Units, thresholds
     Raises:
         ValueError: images out of range, a layer or neurons as in :func:`top_images`, thresholds that do not fit them.
     """
-    arguments.images("x", x)
-    return _above(_maps(model, x, layer, units), _as_many(thresholds, units), x.shape[2:])
+    x = arguments.images("x", x)
+    return _above(_maps(model, x, layer, units, axis), _as_many(thresholds, layer, units), x.shape[2:])
 
 
 def intersection_over_union(a: Tensor, b: Tensor) -> Tensor:
@@ -137,14 +156,19 @@ def intersection_over_union(a: Tensor, b: Tensor) -> Tensor:
 
 
 def mask_overlap(
-    model: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]], layer: str, units: Units, thresholds: Tensor
+    model: nn.Module,
+    pairs: Iterable[tuple[Tensor, Tensor]],
+    layer: str,
+    units: Units,
+    thresholds: Tensor,
+    axis: int | None = None,
 ) -> Tensor:
     """How much of what each neuron sees is the same in an image and in its adversarial twin, for every pair.
 
     The masks of a batch live no longer than it takes to compare them, neuron by neuron.
 
     Args:
-        model, layer, units, thresholds: as in :func:`unit_masks`.
+        model, layer, units, thresholds, axis: as in :func:`unit_masks`.
         pairs: batches (x, x') of float images (B, C, H, W) in [0, 1], for example from ``sensitivity.dual_pairs``.
 
     Returns:
@@ -154,12 +178,13 @@ def mask_overlap(
     Raises:
         ValueError: as :func:`unit_masks`; no pairs, or shapes that differ.
     """
-    limits = _as_many(thresholds, units)
+    arguments.layers(uncompiled(model), [layer])
+    limits = _as_many(thresholds, layer, units)
     overlaps = []
-    for both in joined(pairs):
-        maps = _maps(model, both, layer, units)
+    for parts in together(model, checked(pairs), [layer]):
+        maps = torch.cat([_maps(model, part, layer, units, axis) for part in parts])
         one_by_one = zip(maps.split(1, 1), limits.split(1), strict=True)
-        masks = (_above(one, limit, both.shape[2:]) for one, limit in one_by_one)
+        masks = (_above(one, limit, parts[0].shape[2:]) for one, limit in one_by_one)
         overlaps.append(torch.cat([intersection_over_union(*mask.chunk(2)) for mask in masks], 1).cpu())
     if not overlaps:
         raise ValueError("pairs: got none; expected batches (x, x')")
@@ -174,25 +199,26 @@ def examples(
     units: Units,
     k: int = 5,
     batch_size: int | None = None,
+    axis: int | None = None,
 ) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """What Fig. 4-5 show of each neuron: the images that activate it most, their twins, and where it sees them.
 
     Args:
-        model, split, layer, units, k, batch_size: as in :func:`top_images`; thresholds are of the same split.
+        model, split, layer, units, k, batch_size, axis: as in :func:`top_images`; thresholds are of the same split.
         attack: maps (model, x, y) to x'. An image that several neurons share is attacked once.
 
     Returns:
         Per neuron x and x', float (k, 3, H, W), and its masks in them, bool (k, H, W), all on the CPU.
     """
-    places = top_images(model, split, layer, units, k, batch_size)
-    thresholds = unit_thresholds(model, split, layer, units, batch_size=batch_size)
+    places = top_images(model, split, layer, units, k, batch_size, axis)
+    thresholds = unit_thresholds(model, split, layer, units, batch_size=batch_size, axis=axis)
     chosen, where = places.unique(return_inverse=True)
     few = Split(split.images[chosen], split.labels[chosen])
     x, x_adv = (torch.cat(parts) for parts in zip(*dual_pairs(model, few, attack, batch_size), strict=True))
     shown = []
-    for unit, limit, place in zip(torch.as_tensor(units).tolist(), thresholds, where, strict=True):
+    for unit, limit, place in zip(arguments.indices("units", layer, units).tolist(), thresholds, where, strict=True):
         pair = x[place], x_adv[place]
-        mask, mask_adv = (unit_masks(model, images, layer, [unit], limit[None])[:, 0] for images in pair)
+        mask, mask_adv = (unit_masks(model, images, layer, [unit], limit[None], axis)[:, 0] for images in pair)
         shown.append((pair[0].cpu(), pair[1].cpu(), mask.cpu(), mask_adv.cpu()))
     return shown
 
@@ -202,6 +228,8 @@ def darkened(x: Tensor, masks: Tensor) -> Tensor:
 
     ValueError for masks that are not of the images' shape without its colours.
     """
+    if not isinstance(x, Tensor) or not isinstance(masks, Tensor):
+        raise ValueError(f"x, masks: expected tensors, got {arguments.shown(x)} and {arguments.shown(masks)}")
     if masks.dtype != torch.bool or masks.shape != (*x.shape[:-3], *x.shape[-2:]):
         raise ValueError(f"masks: expected one for each of x, {tuple(x.shape)}, got {arguments.described(masks)}")
     return x * (SHADE + (1 - SHADE) * masks.unsqueeze(-3))
@@ -243,7 +271,7 @@ def compare_overlap(sensitive: Tensor, insensitive: Tensor, resamples: int = 999
         ValueError: values out of [0, 1], or fewer than two neurons of a group with any value that is defined.
     """
     arguments.at_least("resamples", resamples, 1)
-    arguments.at_least("seed", seed, 0)
+    seed = arguments.seed("seed", seed)
     groups = []
     for name, overlap in (("sensitive", sensitive), ("insensitive", insensitive)):
         if (
@@ -266,22 +294,25 @@ def compare_overlap(sensitive: Tensor, insensitive: Tensor, resamples: int = 999
 
 
 def _maps_of(
-    model: nn.Module, split: Split, layer: str, units: Units, batch_size: int | None
+    model: nn.Module, split: Split, layer: str, units: Units, batch_size: int | None, axis: int | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batch by batch: places in the split, int64 (B,), and the neurons' maps (B, U, h, w)."""
+    if not isinstance(split, Split):
+        raise ValueError(f"split: expected a Split, such as the test of a data set, got {arguments.described(split)}")
     if not len(split):
         raise ValueError("split: got no images")
     device = device_of(model)
-    for index, images, _ in batches(split.to(device), images_at_once(device, batch_size)):
-        yield index, _maps(model, to_float(images), layer, units)
+    for i, (index, images, _) in enumerate(batches(split.to(device), images_at_once(device, batch_size))):
+        x = to_float(images)
+        if i == 0:
+            warn_if_mixed(model, x)
+        yield index, _maps(model, x, layer, units, axis)
 
 
-def _maps(model: nn.Module, x: Tensor, layer: str, units: Units) -> Tensor:
+def _maps(model: nn.Module, x: Tensor, layer: str, units: Units, axis: int | None) -> Tensor:
     """What the neurons output, (N, U, h, w)."""
-    with record(model, [layer]) as activations, frozen(model), torch.no_grad():
-        model(fast_memory_format(model, x))
-    if layer not in activations:
-        raise ValueError(f"layer: {layer!r} did not run in the forward pass")
+    with record(model, [layer], axis) as activations, frozen(model), torch.no_grad():
+        run(model, x)
     output = activations[layer]
     if output.ndim != 4:
         raise ValueError(f"layer: {layer!r} outputs {tuple(output.shape)}; name one that outputs maps (N, C, H, W)")
@@ -295,9 +326,10 @@ def _maps(model: nn.Module, x: Tensor, layer: str, units: Units) -> Tensor:
     return maps
 
 
-def _as_many(thresholds: Tensor, units: Units) -> Tensor:
-    if not isinstance(thresholds, Tensor) or thresholds.shape != (len(units),) or not thresholds.isfinite().all():
-        raise ValueError(f"thresholds: expected {len(units)} finite ones, (U,) as the units, got {thresholds!r}")
+def _as_many(thresholds: Tensor, layer: str, units: Units) -> Tensor:
+    n = len(arguments.indices("units", layer, units))
+    if not isinstance(thresholds, Tensor) or thresholds.shape != (n,) or not thresholds.isfinite().all():
+        raise ValueError(f"thresholds: expected {n} finite ones, (U,) as the units, got {thresholds!r}")
     return thresholds
 
 

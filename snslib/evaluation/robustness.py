@@ -23,7 +23,8 @@ from snslib.attacks import Attack
 from snslib.data import Split, to_float
 from snslib.evaluation.accuracy import correct, predicted, robust_to_all
 from snslib.hooks import NotFinite
-from snslib.inference import device_of, fast_memory_format, frozen, images_at_once
+from snslib.inference import attempt, device_of, frozen, images_at_once, own, run
+from snslib.logits import read_logits
 from snslib.sensitivity import dual_pairs
 
 TARGETS = 9  # wrong classes that a targeted attack tries for each image, as many as AutoAttack tries
@@ -33,11 +34,12 @@ def autoattack(model: nn.Module, split: Split, eps: float, seed: int = 0, batch_
     """Which images stay right under AutoAttack, standard version, l-infinity (Croce & Hein 2020).
 
     Four attacks in turn, each on what is still right: APGD on the cross-entropy, targeted APGD and targeted FAB toward
-    up to nine classes, and Square, which looks at no gradient. The package ``pyautoattack`` runs them; what it warns
-    of, it warns the logger "auto-attack".
+    up to nine classes, and Square, which looks at no gradient. Of fewer than four classes, where the loss of targeted
+    APGD is not defined, others: see :func:`autoattacks`. The package ``pyautoattack`` runs them; what it warns of, it
+    warns the logger "auto-attack".
 
     Args:
-        model: maps float images in [0, 1] to logits (N, K), K >= 4.
+        model: maps float images in [0, 1] to logits (N, K), K >= 2.
         split: the images and their true classes, at least one.
         eps: radius in [0, 1] pixel space, in (0, 1].
         seed: decides every random choice.
@@ -48,21 +50,19 @@ def autoattack(model: nn.Module, split: Split, eps: float, seed: int = 0, batch_
 
     Raises:
         ImportError: the package is not installed.
-        ValueError: a bad argument, named; fewer than four classes, for which the targeted loss is not defined.
+        ValueError: a bad argument, named.
     """
     package = _pyautoattack()
     _check(split, eps)
-    arguments.at_least("seed", seed, 0)
+    seed = arguments.seed("seed", seed)
     device, classes = device_of(model), _count_classes(model, split)
-    if classes < 4:
-        raise ValueError(f"model: AutoAttack needs logits of at least 4 classes, this one outputs {classes}")
     correct(model, split, batch_size=batch_size)  # refuses labels and logits that AutoAttack would count as wrong
     every_gpu = list(range(torch.cuda.device_count()))
     trace = sys.gettrace()
     try:
         with frozen(model), torch.random.fork_rng(every_gpu):
-            fast = partial(_in_fast_memory_format, model)
-            attack = package.AutoAttack(fast, eps=eps, seed=seed, device=device)
+            attack = package.AutoAttack(partial(_logits, model), eps=eps, seed=seed, device=device)
+            attack.attacks_to_run = autoattacks(classes)
             attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = min(TARGETS, classes - 1)
             x, y = to_float(split.images), split.labels
             x_adv, guess = attack.run_standard_evaluation(x, y, batch_size=images_at_once(device, batch_size))
@@ -70,6 +70,16 @@ def autoattack(model: nn.Module, split: Split, eps: float, seed: int = 0, batch_
         sys.settrace(trace)  # which pyautoattack switches off: a debugger's or a coverage measurement's
     arguments.adversarial("attack", x_adv, x.to(x_adv.device), eps)
     return (guess == y).cpu()
+
+
+def autoattacks(classes: int) -> list[str]:
+    """The attacks that :func:`autoattack` runs on a model of so many classes, >= 2, by their names in ``pyautoattack``.
+
+    In the loss of targeted APGD, four classes are set against each other. Where there are three, APGD runs untargeted
+    on a loss of that kind which three are enough for (DLR); where there are two, on the cross-entropy alone.
+    """
+    instead = {2: [], 3: ["apgd-dlr"]}
+    return ["apgd-ce", *instead.get(classes, ["apgd-t"]), "fab-t", "square"]
 
 
 def autoattack_version() -> str:
@@ -114,13 +124,10 @@ def strong_pgd(
         ValueError: a bad argument, named.
     """
     _check(split, eps)
-    arguments.at_least("steps", steps, 1)
-    arguments.at_least("restarts", restarts, 1)
-    arguments.at_least("targets", targets, 1)
-    step = eps / 4 if step_size is None else step_size
-    arguments.radius("step_size", step)
-    arguments.at_least("seed", seed, 0)
-    generator = torch.Generator().manual_seed(seed)
+    steps, restarts = arguments.at_least("steps", steps, 1), arguments.at_least("restarts", restarts, 1)
+    targets = arguments.at_least("targets", targets, 1)
+    step = arguments.radius("step_size", eps / 4 if step_size is None else step_size)
+    generator = torch.Generator("cpu").manual_seed(arguments.seed("seed", seed))
 
     def away(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         return attacks.pgd(model, x, y, eps, step, steps, random_start=True, generator=generator)
@@ -133,7 +140,7 @@ def strong_pgd(
         return attack
 
     each: list[Attack] = [away]
-    if targeted:
+    if arguments.flag("targeted", targeted):
         each = [toward(place) for place in range(min(targets, _count_classes(model, split) - 1))]
     return robust_to_all(model, split, each * restarts, batch_size, eps)
 
@@ -143,10 +150,10 @@ def random_corner(eps: float, generator: torch.Generator) -> Attack:
 
     ValueError for eps outside [0, 1].
     """
-    arguments.radius("eps", eps)
+    eps = arguments.radius("eps", eps)
 
     def attack(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        signs = torch.randint(0, 2, x.shape, generator=generator) * 2 - 1
+        signs = torch.randint(0, 2, x.shape, generator=generator, device="cpu") * 2 - 1
         return (x + eps * signs.to(x)).clamp(0, 1)
 
     return attack
@@ -191,11 +198,11 @@ def sanity_checks(
     Raises:
         ValueError: a bad argument, named.
     """
-    _check(split, eps)
-    arguments.at_least("steps", steps, 1)
-    arguments.at_least("draws", draws, 1)
-    arguments.not_negative("tolerance", tolerance)
-    arguments.at_least("seed", seed, 0)
+    _check(split)
+    eps = _check_radius(eps)
+    steps, draws = arguments.at_least("steps", steps, 1), arguments.at_least("draws", draws, 1)
+    tolerance = arguments.not_negative("tolerance", tolerance)
+    seed = arguments.seed("seed", seed)
 
     def pgd(radius: float) -> Attack:
         step = min(2.5 * radius / steps, 1.0)  # a longer one leads no farther
@@ -211,7 +218,7 @@ def sanity_checks(
         transferred = transfer_matrix({"source": source, "model": model}, split, pgd(eps), eps)["source"]["model"]
         passed = under_pgd <= transferred + tolerance
         result["transfer"] = {"passed": passed, "white_box": under_pgd, "transferred": transferred}
-    noise = [random_corner(eps, torch.Generator().manual_seed(seed))] * draws
+    noise = [random_corner(eps, torch.Generator("cpu").manual_seed(seed))] * draws
     after_noise = robust_to_all(model, split, noise, eps=eps)
     only_noise = _mean(correct(model, split) & ~after_noise & after_pgd)
     passed = only_noise <= tolerance
@@ -279,19 +286,19 @@ def with_statistics_of(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module
     Raises:
         ValueError: no batches, or images out of range.
     """
-    arguments.module("model", model)
-    remaining = iter(batches)
+    arguments.loaded("model", model)
+    remaining = iter(arguments.several("batches", batches))
     first = next(remaining, None)
     if first is None:  # statistics of nothing would be left
         raise ValueError("batches: got none; expected batches of float images (B, C, H, W)")
 
     def checked() -> Iterator[Tensor]:
         for x in chain([first], remaining):
-            arguments.images("batches", x)
-            yield x
+            yield own(other, arguments.images("batches", x))
 
     other = copy.deepcopy(model)
-    update_bn(checked(), other)
+    with torch.random.fork_rng(range(torch.cuda.device_count())), torch.inference_mode(False):  # dropout draws
+        attempt(other, first, lambda _: update_bn(checked(), other), fast=False)
     return other.eval()
 
 
@@ -319,34 +326,28 @@ def loss_surface(
     Raises:
         ValueError: a bad argument, named.
     """
-    arguments.images("x", x)
-    arguments.labels("y", y, len(x))
-    highest = arguments.highest_class("y", y)
-    _check_radius(eps)
-    arguments.at_least("points", points, 2)
-    arguments.at_least("seed", seed, 0)
-    offsets = torch.linspace(-eps, eps, points).tolist()
-    generator = torch.Generator().manual_seed(seed)
-    random = (torch.randint(0, 2, x.shape, generator=generator) * 2 - 1).to(x)
+    x, loss = arguments.images("x", x), attacks.Loss(x, y)
+    eps = _check_radius(eps)
+    points = arguments.at_least("points", points, 2)
+    offsets = torch.linspace(-eps, eps, points, dtype=torch.float32, device="cpu").tolist()
+    generator = torch.Generator("cpu").manual_seed(arguments.seed("seed", seed))
+    random = (torch.randint(0, 2, x.shape, generator=generator, device="cpu") * 2 - 1).to(x)
     with frozen(model):
-        start = x.detach().clone().requires_grad_(True)
-        logits = model(fast_memory_format(model, start))
-        arguments.classes("y", highest, logits)
-        slope = torch.autograd.grad(F.cross_entropy(logits, y, reduction="sum"), start)[0]
+        slope = loss.gradient(model, x)
         gradient = slope.sign()
-        surface = torch.empty(points, points)
+        surface = torch.empty(points, points, dtype=torch.float32, device="cpu")
         with torch.no_grad():
             for row, along in enumerate(offsets):
                 for column, across in enumerate(offsets):
                     moved = (x + along * gradient + across * random).clamp(0, 1)
-                    surface[row, column] = F.cross_entropy(model(fast_memory_format(model, moved)), y)
+                    surface[row, column] = F.cross_entropy(_logits(model, moved), loss.y)
     if not (surface.isfinite().all() and slope.isfinite().all()):
-        raise NotFinite("model: its loss or the gradient is", model, x)
+        raise NotFinite("model: its loss or the gradient is", model, x, loss=loss.of_logits)
     return offsets, surface
 
 
-def _in_fast_memory_format(model: nn.Module, x: Tensor) -> Tensor:
-    return model(fast_memory_format(model, x))
+def _logits(model: nn.Module, x: Tensor) -> Tensor:
+    return read_logits(run(model, x), len(x))
 
 
 def _pyautoattack() -> Any:
@@ -365,24 +366,23 @@ def _count_classes(model: nn.Module, split: Split) -> int:
     """How many logits the model has for an image."""
     x = to_float(split.images[:1]).to(device_of(model))
     with frozen(model), torch.no_grad():
-        logits = model(fast_memory_format(model, x))
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
-        raise ValueError(f"model: expected logits (N, K) of at least 2 classes, got {arguments.described(logits)}")
-    return logits.shape[1]
+        return _logits(model, x).shape[1]
 
 
 def _wrong_classes(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """All classes of every image but the true one, the likeliest first, int64 (N, K - 1)."""
     with frozen(model), torch.no_grad():
-        logits = model(fast_memory_format(model, x)).scatter(1, y[:, None], -torch.inf)
+        logits = _logits(model, x).scatter(1, y[:, None], -torch.inf)
     return logits.argsort(dim=1, descending=True, stable=True)[:, :-1]
 
 
-def _check_radius(eps: float) -> None:
-    arguments.number("eps", eps, 0, 1, above=True, about="a radius in [0, 1] pixel space, such as 8/255")
+def _check_radius(eps: float) -> float:
+    return float(arguments.number("eps", eps, 0, 1, above=True, about="a radius in [0, 1] pixel space, such as 8/255"))
 
 
 def _check(split: Split, eps: float | None = None) -> None:
+    if not isinstance(split, Split):
+        raise ValueError(f"split: expected a Split, such as the test of a data set, got {arguments.described(split)}")
     if len(split) == 0:
         raise ValueError("split: expected at least one image, got none")
     if eps is not None:

@@ -20,7 +20,7 @@ def channel_l1(a: Tensor, b: Tensor, index: Tensor | None = None) -> Tensor:
         return reference.channel_l1(a, b, index)
     wide = torch.promote_types(a.dtype, torch.float32)
     chosen = index if _worth_selecting(a, index) else None
-    total = torch.zeros(a.shape[1] if chosen is None else len(chosen), dtype=wide)
+    total = torch.zeros(a.shape[1] if chosen is None else len(chosen), dtype=wide, device=a.device)
     buffer: Tensor | None = None
     for x, y in _blocks(a, b):
         if chosen is not None:

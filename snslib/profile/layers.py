@@ -1,5 +1,6 @@
 """The layers of any model whose channels are neurons."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 
 from snslib.arguments import near
 from snslib.hooks import channels_of
-from snslib.inference import fast_memory_format, frozen
+from snslib.inference import ModelFails, frozen, run
+from snslib.logits import read_logits
+from snslib.neurons import neuron_axis
 
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear)
 
@@ -63,11 +66,10 @@ def find_layers(
     several layers share, the input is measured.
 
     The channels of a convolution are on axis 1, those of a linear layer on the last one, and so with what follows
-    them. Of other modules, of which names may be given, they are on the last axis of (N, T, C), as in transformers,
-    and of what ``nn.LayerNorm`` outputs; else on axis 1.
+    them. Of other modules, of which names may be given, :func:`snslib.neurons.neuron_axis` finds them.
 
     Args:
-        model: any module that maps x to logits (N, K).
+        model: any module that maps x to logits, as :func:`snslib.logits.read_logits` reads them.
         x: float (N, 3, H, W) in [0, 1]; one image is enough.
         names: dotted names of modules that run and output a tensor (N, C, ...); None finds layers.
         channel_axis: of all that the names output; None finds it.
@@ -83,9 +85,6 @@ def find_layers(
         if name not in known:
             raise ValueError(f"layers: the model has no layer {name!r}; {near(name, known)}")
     ran, logits = _run(model, x, names or ())
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
-        came = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-        raise ValueError(f"model: expected logits (N, K), it outputs {came}; wrap it in a function that returns them")
     chains = _chains(ran)
     if names is not None:
         last = {one.name: [one] for one in ran}
@@ -94,11 +93,11 @@ def find_layers(
         chains = {name: chains.get(name, last[name]) for name in names}
     if not chains:
         raise ValueError("model: no convolution or linear layer ran in it; name its layers by layers=")
-    return {name: _layer(name, chain, channel_axis) for name, chain in chains.items()}, logits.shape[1]
+    return {name: _layer(model, name, chain, channel_axis) for name, chain in chains.items()}, logits.shape[1]
 
 
-def _run(model: nn.Module, x: Tensor, names: Collection[str]) -> tuple[list[_Ran], object]:
-    """The modules without parts, and those of the names, in the order in which they ended; and the model's output."""
+def _run(model: nn.Module, x: Tensor, names: Collection[str]) -> tuple[list[_Ran], Tensor]:
+    """The modules without parts, and those of the names, in the order in which they ended; and the logits."""
     ran: list[_Ran] = []
     took: list[tuple[int, int] | None] = []  # by the modules that have begun and not ended
 
@@ -119,13 +118,10 @@ def _run(model: nn.Module, x: Tensor, names: Collection[str]) -> tuple[list[_Ran
                 stack.callback(module.register_forward_hook(after).remove)
         try:
             with frozen(model), torch.no_grad():
-                logits = model(fast_memory_format(model, x))
-        except Exception as error:
-            raise ValueError(
-                f"model: it fails on images {tuple(x.shape)} ({type(error).__name__}: {error}); it gets float images "
-                "with three channels, and image_size sets their size"
-            ) from error
-    return ran, logits
+                output = run(model, x)
+        except ModelFails as error:
+            raise ValueError(f"{error}; image_size sets their size") from error
+    return ran, read_logits(output, len(x))
 
 
 def _chains(ran: Sequence[_Ran]) -> dict[str, list[_Ran]]:
@@ -147,20 +143,10 @@ def _chains(ran: Sequence[_Ran]) -> dict[str, list[_Ran]]:
     return {chain[-1].name: chain for chain in chains.values()}
 
 
-def _layer(name: str, chain: Sequence[_Ran], channel_axis: int | None) -> Layer:
-    output, head = channels_of(name, chain[-1].output), chain[0].module
-    axis = output.ndim - 1 if _ends_in_channels(head, output) else 1
-    if channel_axis is not None:
-        if not -output.ndim < channel_axis < output.ndim or channel_axis == 0:
-            raise ValueError(
-                f"channel_axis: {name!r} outputs {tuple(output.shape)}, with channels on axis 1 to {output.ndim - 1}, "
-                f"got {channel_axis}"
-            )
-        axis = channel_axis % output.ndim
+def _layer(model: nn.Module, name: str, chain: Sequence[_Ran], channel_axis: int | None) -> Layer:
+    output = channels_of(name, chain[-1].output)
+    try:
+        axis = neuron_axis(model, chain[0].name, output, channel_axis)
+    except ValueError as error:  # where the argument is called "axis"
+        raise ValueError(re.sub(r"\baxis(?=[:=])", "channel_axis", str(error))) from error
     return Layer(", ".join(type(one.module).__name__ for one in chain), tuple(output.shape[1:]), axis)
-
-
-def _ends_in_channels(head: nn.Module, output: Tensor) -> bool:
-    if isinstance(head, WEIGHTED):
-        return isinstance(head, nn.Linear)
-    return type(head) is nn.LayerNorm or output.ndim == 3  # torchvision's LayerNorm2d has its channels on axis 1

@@ -1,12 +1,10 @@
 """Which neurons of any model are sensitive: a network and images in, two tables and a page to read out (Eq. 1-2)."""
 
 import importlib.metadata
-import os
-import tempfile
 import time
 import typing
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +12,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from snslib import arguments, attacks, kernels
+from snslib import arguments, attacks, disk, kernels, locks
 from snslib.arguments import MAX, Within, few, number, one_of
 from snslib.attacks import Attack
 from snslib.data import Split, batches, fixed_order, to_float
@@ -22,35 +20,44 @@ from snslib.evaluation import accuracy
 from snslib.evaluation.receptive_fields import examples
 from snslib.files import provenance
 from snslib.inference import choose_device, device_of
+from snslib.means import mean_over_pairs
 from snslib.profile import models
 from snslib.profile.layers import Layer, find_layers
 from snslib.profile.report import Panels, Profile, report_files
-from snslib.sensitivity import dual_pairs, mean_over_images, top_neurons
-from snslib.training import image_folders
+from snslib.sensitivity import dual_pairs, top_neurons
+from snslib.training import class_folders, image_folders
 
 STEPS = 10  # of PGD, each of eps / 10 (section 3.1)
 FRACTION = 0.1  # of a layer's neurons count as sensitive
+REPORT = 2**24  # bytes, more than a report takes
 LABELS = ("folders", "predicted")
 
 
 def profile(
-    model: Annotated[str | nn.Module, "torchvision:NAME, or package.module:function that returns an nn.Module"],
-    data: Annotated[str | Path | Split, "folder of images; of the class folders in it, the i-th by name is output i"],
+    model: Annotated[
+        str | nn.Module,
+        "torchvision:NAME, timm:NAME, transformers:NAME_OR_FOLDER, or package.module:function returning an nn.Module",
+    ],
+    data: Annotated[
+        str | Path | Split, "folder of images; of the class folders in it, by name or by number, the i-th is output i"
+    ],
     out: Annotated[str | Path | None, "new folder for sensitivity.csv, layers.csv and report.html"] = None,
     *,
-    weights: Annotated[str | Path | None, "file with the model's state dict: .pt, .pth or .safetensors"] = None,
+    weights: Annotated[
+        str | Path | None, "file with the model's state dict, or a checkpoint around it: .pt, .pth or .safetensors"
+    ] = None,
     num_classes: Annotated[
-        int | None, Within("outputs of a torchvision model; 1000 unless given", 2, 1_000_000)
+        int | None, Within("outputs of a model of torchvision, timm or transformers; theirs unless given", 2, 1_000_000)
     ] = None,
     labels: Annotated[
         str, "folders; or predicted, the model's own classes: for images without class folders"
     ] = "folders",
     image_size: Annotated[
-        int | None, Within("pixels; torchvision's for its models, else the images' own if alike", 1, 4096)
+        int | None, Within("pixels; a library's for its models, else the images' own if alike", 1, 4096)
     ] = None,
     n_images: Annotated[int, Within("images, the same ones every time", 1, 10_000_000)] = 100,
-    mean: Annotated[Sequence[float] | None, "R,G,B to subtract; torchvision's for its models, else none"] = None,
-    std: Annotated[Sequence[float] | None, "R,G,B to divide by; torchvision's for its models, else none"] = None,
+    mean: Annotated[Sequence[float] | None, "R,G,B to subtract; a library's for its models, else none"] = None,
+    std: Annotated[Sequence[float] | None, "R,G,B to divide by; a library's for its models, else none"] = None,
     layers: Annotated[Sequence[str] | None, "NAME,...; all convolutions and linear layers unless given"] = None,
     channel_axis: Annotated[int | None, "of the outputs (N, ...) of the named layers, if it is not found right"] = None,
     eps: Annotated[float, Within("radius of PGD, l-infinity in [0, 1] pixel space; 8/255 is understood", 0, 1)] = 8
@@ -64,7 +71,8 @@ def profile(
 
     Images are attacked in [0, 1]; ``mean`` and ``std`` are applied behind that. In a folder, the shorter side of each
     is resized to ``image_size`` and the centre cut out, a photograph turned upright before. A class without images
-    keeps its place by an empty folder.
+    keeps its place by an empty folder; :func:`snslib.training.class_folders.list_classes` says which files count, and
+    ``progress`` gets a line on those that do not, and on what was taken out of a checkpoint.
     The layers are those of :func:`snslib.profile.layers.find_layers`.
 
     ``model`` may also be a module: it is measured on its device and with its weights, and left as it was. ``data`` may
@@ -80,8 +88,11 @@ def profile(
     began = time.perf_counter()
     check(locals())
     folder = None if out is None else _new_folder(Path(out).expanduser())
-    net, source = models.prepared(model, weights, num_classes, seed, device, image_size, mean, std)
-    split, classes = _images(data, labels, source.image_size, n_images)
+    net, source = models.prepared(model, weights, num_classes, seed, device, image_size, mean, std, progress)
+    said: list[str] = []
+    split, classes = _images(data, labels, source.image_size, n_images, said.append)
+    for line in said:
+        progress(f"{data}: {line}")
     attack = attacks.paper_attacks(eps, eps / STEPS, STEPS)["pgd"]
     with models.normalised(net, source.mean, source.std):
         found, outputs = find_layers(net, _on(net, split.take(1)), layers, channel_axis)
@@ -92,7 +103,8 @@ def profile(
         pairs = _counted(dual_pairs(net, split, attack, batch_size), len(split), progress)
         sigma, activation, clean, attacked = _measure(net, pairs, found, split.labels)
         masked_layer, masks = _receptive_fields(net, split, attack, found, sigma, activation, batch_size)
-    about = _about(net, source, data, split) | {"labels": labels, "eps": eps, "seconds": time.perf_counter() - began}
+    about = _about(net, source, data, said, split)
+    about |= {"labels": labels, "eps": eps, "seconds": time.perf_counter() - began}
     omega = top_neurons(sigma, fraction=FRACTION)
     result = Profile(source.title, found, sigma, activation, omega, clean, attacked, masked_layer, masks, about)
     if folder is not None:
@@ -111,6 +123,8 @@ def check(values: Mapping[str, Any]) -> None:
     """
     given = {name: value for name, value in values.items() if value is not None}
     arguments.stated(given, typing.get_type_hints(profile, include_extras=True))
+    if isinstance(given.get("model"), str):
+        models.check_name(given["model"])
     if "labels" in given:
         one_of("labels", given["labels"], LABELS)
     if "device" in given:
@@ -137,42 +151,51 @@ def check(values: Mapping[str, Any]) -> None:
 
 
 def _images(
-    data: str | Path | Split, labels: str, image_size: int | None, n: int
+    data: str | Path | Split, labels: str, image_size: int | None, n: int, progress: Callable[[str], None]
 ) -> tuple[Split, Sequence[str] | None]:
     """The first n images of a split, or n of a folder as :func:`_read` has them; a split has no names of classes."""
-    split, classes = (data, None) if isinstance(data, Split) else _read(Path(data), labels, image_size, n)
+    split, classes = (data, None) if isinstance(data, Split) else _read(Path(data), labels, image_size, n, progress)
     split = split.take(n)
     if not len(split):
         raise ValueError("data: got a split without images")
     return split, classes
 
 
-def _read(folder: Path, labels: str, image_size: int | None, n: int) -> tuple[Split, Sequence[str] | None]:
+def _read(
+    folder: Path, labels: str, image_size: int | None, n: int, progress: Callable[[str], None] = lambda line: None
+) -> tuple[Split, Sequence[str] | None]:
     """n images of a folder, in a fixed shuffle, and the names of their classes; None where labels are predicted."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS, ImageFolder
-
     folder = folder.expanduser()
     if not folder.is_dir():
         raise ValueError(f"data: {folder} is no folder; pass one that holds images")
-    classes = None
-    if labels == "predicted":
-        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
-        samples = [(str(path), 0) for path in paths]
-    else:
-        try:
-            found = ImageFolder(folder, allow_empty=True)
-        except FileNotFoundError:
-            raise ValueError(
-                f"data: {folder} holds no class folders; images belong in {folder.name}/<class>/, or pass "
-                "labels='predicted'"
-            ) from None
-        samples, classes = found.samples, found.classes
+    listing = _listed(folder, labels)
+    if listing.said:
+        progress(listing.said)
+    samples = [(path, label) for label, paths in enumerate(listing.classes.values()) for path in paths]
     if not samples:
-        raise ValueError(f"data: {folder} holds no images ({', '.join(sorted(IMG_EXTENSIONS))})")
+        raise ValueError(f"data: {folder} holds no images ({', '.join(class_folders.SUFFIXES)})")
     samples = [samples[place] for place in fixed_order(len(samples))[:n].tolist()]
-    paths = [Path(path) for path, _ in samples]
+    paths = [path for path, _ in samples]
     images = image_folders.read_images(paths, image_size or image_folders.common_size(paths))
+    classes = None if labels == "predicted" else [*listing.classes]
     return Split(images, torch.tensor([label for _, label in samples])), classes
+
+
+def _listed(folder: Path, labels: str) -> class_folders.Listing:
+    """The images of a folder by class; all in one where labels are predicted."""
+    if labels == "predicted":
+        left_out: Counter[str] = Counter()
+        return class_folders.Listing({"": sorted(class_folders.list_images(folder, left_out))}, left_out)
+    try:
+        listing = class_folders.list_classes(folder)
+    except ValueError as error:
+        raise ValueError(f"data: {error}, or pass labels='predicted'") from error
+    splits = [name for name in listing.classes if name.lower() in (*class_folders.TRAIN, *class_folders.TEST)]
+    if splits and len(splits) == len(listing.classes):
+        raise ValueError(
+            f"data: {folder} is a data set of {few(splits)}; pass one of these, such as {folder / splits[-1]}"
+        )
+    return listing
 
 
 def _check_classes(data: str | Path | Split, classes: Sequence[str], outputs: int) -> None:
@@ -214,7 +237,7 @@ def _measure(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], float, float]:
     """Sensitivity and activation of every channel, and accuracy, clean and attacked, all in one pass of x and x'.
 
-    What :func:`snslib.sensitivity.neuron_sensitivity` and ``neuron_activation`` measure, with channels on any axis.
+    What :func:`snslib.sensitivity.neuron_sensitivity` and ``neuron_activation`` measure.
     """
     remaining = iter(labels)
 
@@ -223,17 +246,17 @@ def _measure(
         predicted = logits.argmax(1).view(2, -1).cpu()
         return (predicted == torch.stack([*islice(remaining, predicted.shape[1])])).sum(1)
 
-    statistics = {name: partial(_difference_and_output, axis=layer.axis) for name, layer in layers.items()}
-    inputs = ((torch.cat([x, x_adv]), len(x)) for x, x_adv in pairs)
-    means = mean_over_images(model, inputs, {**statistics, "": right}, torch.float64)
+    statistics = {**dict.fromkeys(layers, _difference_and_output), "": right}
+    axes = {name: layer.axis for name, layer in layers.items()}
+    means = mean_over_pairs(model, pairs, statistics, torch.float64, axes)
     clean, attacked = means.pop("").tolist()
     sigma, activation = ({name: mean[which].float() for name, mean in means.items()} for which in (0, 1))
     return sigma, activation, clean, attacked
 
 
-def _difference_and_output(output: Tensor, axis: int) -> Tensor:
-    """Of a layer's output for x and x' together: per channel on ``axis``, L1 of the difference and of that for x."""
-    clean, attacked = output.movedim(axis, 1).chunk(2)
+def _difference_and_output(output: Tensor) -> Tensor:
+    """Of a layer's output for x and x' together: per channel on axis 1, L1 of the difference and of that for x."""
+    clean, attacked = output.chunk(2)
     return torch.stack([kernels.channel_l1(clean, attacked), kernels.channel_l1(clean, torch.zeros_like(clean))])
 
 
@@ -261,7 +284,7 @@ def _receptive_fields(
         return "", {}
     units = torch.cat([ranked[:count], ranked.flip(0)[:count]])
     names = [str(unit) for unit in units.tolist()]
-    seen = dict(zip(names, examples(model, split, attack, layer, units, 4, batch_size), strict=True))
+    seen = dict(zip(names, examples(model, split, attack, layer, units, 4, batch_size, axis=1), strict=True))
     chosen = {"most sensitive": names[:count], "least sensitive": names[count:]}
     return layer, {title: {name: seen[name] for name in group} for title, group in chosen.items()}
 
@@ -269,29 +292,31 @@ def _receptive_fields(
 # --- files ---
 
 
-def _about(model: nn.Module, source: models.Source, data: str | Path | Split, split: Split) -> dict[str, Any]:
+def _about(
+    model: nn.Module, source: models.Source, data: str | Path | Split, said: Sequence[str], split: Split
+) -> dict[str, Any]:
     """What a report names as its origin: images, weights, attack, device and versions."""
     where = provenance(str(device_of(model)))
     packages = {name: importlib.metadata.version(name) for name in ("torchvision", "snslib")}
     return {
-        **{"data": "a split" if isinstance(data, Split) else str(data), "n": len(split)},
-        **{"image_size": split.images.shape[-1], "weights": source.weights, "mean": source.mean, "std": source.std},
+        **{"data": "a split" if isinstance(data, Split) else f"{data}{f' ({said[0]})' if said else ''}"},
+        **{"n": len(split), "image_size": split.images.shape[-1], "weights": source.weights},
+        **{"mean": source.mean, "std": source.std},
         **{"steps": STEPS, **where, "versions": where["versions"] | packages},
     }
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:
     """Write files into a new folder; made beside it and moved, never half there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
-        beside = Path(work) / folder.name
+    with locks.alone(folder), locks.written_beside(_new_folder(folder)) as beside:
         beside.mkdir()
         for name, text in files.items():
             (beside / name).write_text(text, encoding="utf-8")
-        os.replace(beside, folder)
 
 
 def _new_folder(folder: Path) -> Path:
     if folder.exists() and not (folder.is_dir() and not [*folder.iterdir()]):
         raise ValueError(f"out: {folder} is there already and is not overwritten; name another folder or remove it")
+    there = next(parent for parent in folder.absolute().parents if parent.exists())
+    disk.require("out", there, REPORT, "name another folder")
     return folder

@@ -2,17 +2,20 @@
 
 import hashlib
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from snslib.arguments import few, near
+from snslib import arguments
+from snslib.arguments import near
+from snslib.hooks import uncompiled
 from snslib.inference import choose_device, device_of
-from snslib.training import pretrained
+from snslib.profile.libraries import LIBRARIES
+from snslib.profile.unwrapping import load_weights
 
 
 @dataclass(frozen=True)
@@ -42,22 +45,42 @@ def prepared(
     image_size: int | None,
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
+    progress: Callable[[str], None],
 ) -> tuple[nn.Module, Source]:
-    """A model to measure: a module as it is, a named one loaded; torchvision's sizes and normalisation where unset.
+    """A model to measure: a module as it is, a named one loaded; its library's sizes and normalisation where unset.
 
     Arguments and errors as in :func:`snslib.profile.measure.profile`.
     """
     if not isinstance(model, str):
-        return model, Source(type(model).__name__, "the module's own", image_size, mean, std)
-    module = load_model(model, weights, num_classes, seed, device)
-    if model.startswith("torchvision:"):
-        size, *normalisation = preset(model)
+        arguments.loaded("model", model)
+        module = uncompiled(model)
+        return module, Source(type(module).__name__, "the module's own", image_size, mean, std)
+    said: list[str] = []
+    module = load_model(model, weights, num_classes, seed, device, said.append)
+    for line in said:
+        progress(line)
+    package, _, name = model.partition(":")
+    if package in LIBRARIES:
+        size, *normalisation = LIBRARIES[package].preset(name, module)
         image_size = image_size or size
         mean, std = (mean, std) if mean is not None else normalisation
-    return module, Source(model, origin(model, weights, seed), image_size, mean, std)
+    if mean is None and package in LIBRARIES:
+        progress(f"no normalisation of images is known of {model}: it gets them in [0, 1]; mean and std set one")
+    where = "; ".join([origin(model, weights, seed), *(line.partition(": ")[2] for line in said)])
+    return module, Source(model, where, image_size, mean, std)
 
 
 # --- by name ---
+
+
+def check_name(name: str) -> None:
+    """A name has the form that :func:`load_model` takes, and torchvision a classifier of that name; ValueError else."""
+    package, colon, attribute = name.partition(":")
+    if not (package and colon and attribute):
+        forms = ", ".join(f"{library}:{one.takes}" for library, one in LIBRARIES.items())
+        raise ValueError(f"model: expected {forms} or package.module:function, got {name!r}")
+    if package in LIBRARIES:
+        LIBRARIES[package].check(attribute)
 
 
 def load_model(
@@ -66,62 +89,56 @@ def load_model(
     num_classes: int | None = None,
     seed: int = 0,
     device: str | None = None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> nn.Module:
-    """A model by name, in eval mode.
+    """A model by name, in eval mode, in float32.
 
     Args:
-        name: "torchvision:NAME", a classifier of torchvision, with random weights unless ``weights`` are given; or
-            "package.module:function", what the function (or class) returns when it is called without arguments.
-        weights: a state dict: .safetensors, or as ``torch.save`` writes it. The files that torchvision publishes for
+        name: "torchvision:NAME" or "timm:NAME", a classifier of these packages, with random weights unless ``weights``
+            are given; "transformers:NAME_OR_FOLDER", an image classifier as ``save_pretrained`` or the hub has it, with
+            its own weights unless others are given; or "package.module:function", what the function (or class) returns
+            when it is called without arguments. timm and transformers have to be installed.
+        weights: a file with a state dict, .safetensors or as ``torch.save`` writes it, also within a checkpoint:
+            see :func:`snslib.profile.unwrapping.load_weights`. The files that torchvision publishes for
             googlenet and inception_v3 are for images normalised by a mean and std of 0.5.
-        num_classes: outputs of a torchvision model; None as torchvision has it, 1000.
+        num_classes: outputs of a model of these packages; None as the package has it.
         seed: decides random weights; the global random state stays as it was.
         device: "cpu" or "cuda"; None a GPU if there is one.
+        progress: gets a line on what was taken out of the file of weights, if that is not a plain state dict.
 
     Raises:
         ValueError: a name that leads to no model, or weights that cannot be read or do not fit; no code in them is run.
     """
-    package, colon, attribute = name.partition(":")
-    if not (package and colon and attribute):
-        raise ValueError(f"model: expected torchvision:NAME or package.module:function, got {name!r}")
+    check_name(name)
+    package, _, attribute = name.partition(":")
     where = choose_device(device)
+    path = None if weights is None else Path(weights).expanduser()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        if package == "torchvision":
-            model = _from_torchvision(attribute, num_classes)
+        if package in LIBRARIES:
+            model = LIBRARIES[package].build(attribute, num_classes, path is None)
         elif num_classes is not None:
-            raise ValueError(f"num_classes: is for torchvision's models, got {num_classes} with {name!r}")
+            raise ValueError(
+                f"num_classes: is for torchvision's models, timm's and transformers', got {num_classes} with {name!r}"
+            )
         else:
             model = _from_factory(package, attribute)
-    if weights is not None:
-        _load_weights(model, Path(weights).expanduser())
-    return model.to(where).eval()
-
-
-def preset(name: str) -> tuple[int, list[float], list[float]]:
-    """Size of image, mean and std with which torchvision uses its own weights of one of its models."""
-    from torchvision import models
-
-    found = models.get_model_weights(name.removeprefix("torchvision:")).DEFAULT.transforms()
-    return found.crop_size[0], found.mean, found.std
+    if path is not None and (said := load_weights(model, path)):
+        progress(f"weights of {path.name}: {said}")
+    arguments.loaded("model", model)
+    return model.to(where).float().eval()
 
 
 def origin(name: str, weights: str | Path | None, seed: int) -> str:
     """In words, where the weights of a model come from that :func:`load_model` found."""
     if weights is None:
-        return f"random, seed {seed}" if name.startswith("torchvision:") else "as the function returns them"
+        library = LIBRARIES.get(name.partition(":")[0])
+        if library is None:
+            return "as the function returns them"
+        return "as the model was saved" if library.has_weights else f"random, seed {seed}"
     path = Path(weights).expanduser()
     with path.open("rb") as file:
         return f"{path.name} (sha256 {hashlib.file_digest(file, 'sha256').hexdigest()[:12]})"
-
-
-def _from_torchvision(name: str, num_classes: int | None) -> nn.Module:
-    from torchvision import models
-
-    known = models.list_models(module=models)
-    if name not in known:
-        raise ValueError(f"model: torchvision has no classifier {name!r}; {near(name, known)}")
-    return models.get_model(name, weights=None, **({} if num_classes is None else {"num_classes": num_classes}))
 
 
 def _from_factory(package: str, attribute: str) -> nn.Module:
@@ -143,41 +160,6 @@ def _from_factory(package: str, attribute: str) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise ValueError(f"model: {package}:{attribute} returned a {type(model).__name__}, expected an nn.Module")
     return model
-
-
-def _safetensors(path: Path) -> Mapping[str, Tensor]:
-    """What a file holds; of one that snslib wrote, the checksums are compared."""
-    from safetensors import safe_open
-    from safetensors.torch import load_file
-
-    with safe_open(path, "pt") as file:
-        about = file.metadata() or {}
-    ours = "checked" in about or "sha256" in about.get("state", "")
-    return pretrained.read(path)[0] if ours else load_file(path)
-
-
-def _load_weights(model: nn.Module, path: Path) -> None:
-    try:
-        if path.suffix == ".safetensors":
-            state = _safetensors(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f"weights: there is no file {path}") from None
-    except Exception as error:  # a damaged file, or one that holds more than tensors
-        raise ValueError(
-            f"weights: {path} cannot be read ({str(error).splitlines()[0]}); expected a state dict, as .safetensors or "
-            "as torch.save(model.state_dict(), FILE) writes it"
-        ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        came = f"a dictionary of {few(map(str, state))}" if isinstance(state, Mapping) else f"a {type(state).__name__}"
-        raise ValueError(f"weights: {path} holds {came}, not a state dict; save model.state_dict() alone")
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        lines = (line.strip() for line in str(error).splitlines()[1:])
-        problems = " ".join(line if len(line) < 240 else f"{line[:240]} …" for line in lines)
-        raise ValueError(f"weights: {path} does not fit: {problems[:1000]} (num_classes sets the outputs)") from error
 
 
 @contextmanager

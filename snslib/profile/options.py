@@ -1,6 +1,7 @@
 """The arguments of a profile as a notebook's parameters or a command's options give them."""
 
 import inspect
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,10 @@ def from_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
         arguments.one_of("parameter", name, known)
     given = {name: _parse(name, value, known[name][0]) for name, value in parameters.items() if value is not None}
     run = {name: given[_shown(name)] for name in inspect.signature(profile).parameters if _shown(name) in given}
-    check(run)
+    try:
+        check(run)
+    except ValueError as error:
+        raise ValueError(re.sub("^model:", f"{_shown('model')}:", str(error))) from error
     return run
 
 

@@ -1,10 +1,9 @@
 """The report on a model's neurons: two tables as CSV, and a page that needs no other file and no network."""
 
 import base64
-import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from snslib.evaluation.receptive_fields import darkened, intersection_over_union
+from snslib.files import as_csv
 from snslib.profile.layers import Layer
 from snslib.sensitivity import relative_sensitivity
 
@@ -80,8 +80,9 @@ class Profile:
 
 
 def report_files(result: Profile) -> dict[str, str]:
-    """The report's files, name to text."""
-    return {"sensitivity.csv": _neurons_csv(result), "layers.csv": _layers_csv(result), "report.html": _page(result)}
+    """The report's files, name to text; where a path is no UTF-8, its bytes are written out."""
+    files = {"sensitivity.csv": _neurons_csv(result), "layers.csv": _layers_csv(result), "report.html": _page(result)}
+    return {name: text.encode(errors="backslashreplace").decode() for name, text in files.items()}
 
 
 # --- tables ---
@@ -95,7 +96,7 @@ def _neurons_csv(result: Profile) -> str:
         for neuron, (own, output) in enumerate(both):
             answer = "yes" if neuron in sensitive else "no"
             rows.append((layer, neuron, *map(_digits, (own, output, _ratio(own, output))), answer))
-    return _csv(rows)
+    return as_csv(rows)
 
 
 def _layers_csv(result: Profile) -> str:
@@ -115,13 +116,7 @@ def _layers_csv(result: Profile) -> str:
         )
         numbers = (sigma.mean().item(), output.mean().item(), result.relative(name), result.held(name))
         rows.append((*first, *map(_digits, numbers)))
-    return _csv(rows)
-
-
-def _csv(rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return as_csv(rows)
 
 
 def _digits(value: float) -> str:

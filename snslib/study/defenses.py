@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from snslib.study.settings import Settings
 from snslib.training.loop import Schedule
-from snslib.training.objectives import ALP, EAT, PAT, SNS, Objective, Vanilla
+from snslib.training.objectives import ALP, ANEW, EAT, PAT, SNS, Objective, Vanilla
 
 if TYPE_CHECKING:
     from snslib.study.networks import Networks
@@ -30,6 +30,7 @@ class Defense:
         attacks: whether training attacks anything, so that the network depends on the settings' attack.
         starts_from: the defense whose network training starts from; None starts from random weights.
         fraction: the share of each layer's neurons that count as sensitive; None is that of the settings.
+        attacked: the settings whose vanilla networks training attacks besides its own.
     """
 
     label: str
@@ -39,13 +40,22 @@ class Defense:
     attacks: bool = True
     starts_from: str | None = None
     fraction: float | None = None
+    attacked: Callable[[Networks], list[Networks]] = lambda networks: []
 
-    @property
-    def steered_by(self) -> str:
-        """The settings that decide whether training converges: its peak learning rate, and a weight of the loss."""
+    def steered_by(self, settings: Settings, taken_from: Mapping[str, str]) -> str:
+        """The settings that decide whether training converges: its peak learning rate, and a weight of the loss.
+
+        Args:
+            settings: those of the network; a weight of 0 is none to lower.
+            taken_from: of these the ones that another setting gives, by that one's name; "" for what none changes. See
+                :attr:`snslib.study.rows.Row.taken_from`.
+        """
         if self.schedule is _vanilla:
             return "vanilla_lr"
-        return "pat_lr" if self.schedule is _adversarial else "lr or lam"
+        if self.schedule is _adversarial:
+            return "pat_lr"
+        names = ["lr", "lam"] if settings.lam > 0 else ["lr"]
+        return " or ".join(filter(None, (taken_from.get(name, name) for name in names)))
 
 
 def _schedule(settings: Settings, epochs: int, lr: float, first_layer: str | None = None) -> Schedule:
@@ -94,6 +104,7 @@ def _sns(label: str, name: str, adversarial: bool, fraction: float | None = None
             pairs=networks.fixed_pairs() if fixed else None,
             attack=None if fixed else networks.pgd_in_training,
             one_pass=s.one_pass,
+            anew=s.neurons if s.neurons in ANEW else None,
         )
 
     def depends_on(networks: Networks) -> dict[str, Any]:
@@ -126,6 +137,7 @@ DEFENSES = {
         _adversarial,
         _eat,
         lambda networks: {"sources": [source.configuration("vanilla") for source in sources(networks)]},
+        attacked=sources,
     ),
     "pat": Defense("PAT", _adversarial, lambda networks: PAT(networks.pgd_in_training)),
     "alp": Defense("ALP", _adversarial, lambda networks: ALP(networks.pgd_in_training)),

@@ -2,9 +2,10 @@
 
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from snslib.attacks import Attack
 from snslib.data import Dataset, Split, hold_out
 from snslib.files import load_tensors, save_tensors
 from snslib.sensitivity import choose_neurons
-from snslib.study import records, results
+from snslib.study import records, results, room
 from snslib.study.defenses import DEFENSES, Defense
 from snslib.study.measurements.measured import shared_accuracy
 from snslib.study.measurements.sensitivities import sensitivity
@@ -26,6 +27,7 @@ from snslib.training.datasets import load_dataset
 from snslib.training.fixed_pairs import adversarial_images
 from snslib.training.loop import History, train
 from snslib.training.models import build_model, switch_off
+from snslib.training.objectives import ANEW
 
 REGION_LAYERS = {"vgg16": "pool2", "alexnet": "pool3"}  # in which regions are compared (Fig. 14-17)
 N_VALIDATE = 500  # validation images tested after each epoch, at most
@@ -39,7 +41,8 @@ class Networks:
 
     Networks and records are kept in ``folder`` under a hash of all that they depend on: data, configuration, seed and
     the code of snslib. Whatever is there already is read; whatever is missing is made, with what it needs before it.
-    Of several processes, which share the work, the first one alone reads and writes. Their number decides what a
+    One process makes it where several want it; the others wait, and say for whom, see :func:`snslib.locks.alone`.
+    Of several processes that share the work, the first one alone reads and writes. Their number decides what a
     network becomes (see :func:`snslib.training.loop.train`), so that each number of processes has networks of its own;
     those that are published serve all.
 
@@ -56,6 +59,7 @@ class Networks:
         self.folder = records.default_folder() if folder is None else Path(folder)
         self.progress = progress
         self.device = cast(str, settings.device)
+        self.taken_from: Mapping[str, str] = {}  # see Defense.steered_by
 
     def with_settings(self, settings: Settings | None = None, **changes: Any) -> "Networks":
         """The networks of a setting that differs, or of a whole other one; they share folder, progress and data."""
@@ -66,6 +70,8 @@ class Networks:
         )
         if same_data:
             other.data = self.data
+        if settings is None:
+            other.taken_from = self.taken_from
         return other
 
     @cached_property
@@ -73,7 +79,11 @@ class Networks:
         """The data set, with the settings' number of images held out for validation, at most a fifth of a small set."""
         s = self.settings
         with parallel.first_process_first():  # of which the first may have to fetch the data
-            whole = load_dataset(s.dataset, validation=0, image_size=s.image_size, download=True)
+            whole = load_dataset(
+                s.dataset, validation=0, image_size=s.image_size, download=True, progress=self.progress
+            )
+        if whole.num_classes < 2:
+            raise ValueError(f"dataset: {whole.name} has but one class, {whole.classes[0]}; networks tell some apart")
         train, validation = hold_out(whole.train, min(s.validation, len(whole.train) // 5))
         return replace(whole, train=train, validation=validation)
 
@@ -180,36 +190,43 @@ class Networks:
         recipe, path = self.configuration(defense), self.model_path(defense)
         for name, value in recipe.items():
             parallel.require_same(f"{name} of {defense}", value)
-        if not parallel.on_first_process(path.exists):
-            how = _defense(defense)
-            objective = how.objective(self)  # first of all, since it may train the vanilla model
-            start = f"the {how.starts_from} model" if how.starts_from else "scratch"
-            self.progress(f"training {defense} from {start}: {self.data.name}, {len(self.data.train)} images")
-            if how.starts_from:
-                model = self.model(how.starts_from)
-                if self.settings.switched_off:
-                    switch_off(model, self.stabilised_neurons(defense))
-            else:
-                with torch.random.fork_rng([torch.device(self.device)] if self.device.startswith("cuda") else []):
-                    torch.manual_seed(self.settings.seed)
-                    model = self._build()
-            checkpoint = path.with_suffix(".partial")
-            schedule = how.schedule(self.settings)
-            try:
-                history = train(
-                    *(model, self.data, objective, schedule, self._validate, checkpoint, self.progress, recipe),
-                    steered_by=how.steered_by,
-                )
-            except FloatingPointError as error:
-                raise ValueError(f"{how.steered_by}: {defense}: {error}") from error
-            state = {"recipe": recipe, "history": history, **files.provenance(self.device, parallel.world_size())}
-
-            def save() -> None:
-                save_tensors(path, model.state_dict(), state)
-                checkpoint.unlink()
-
-            parallel.on_first_process(save)
+        if not parallel.on_first_process(lambda: _is_there(path)):
+            with parallel.first_process_alone(path, self.progress):
+                if not parallel.on_first_process(lambda: _is_there(path)):  # by now either
+                    self._train(defense, recipe, path)
         return parallel.on_first_process(lambda: self._read(path, recipe))
+
+    def _train(self, defense: str, recipe: dict[str, Any], path: Path) -> None:
+        """Train a model, or go on from its checkpoint, and write it to its path."""
+        how = _defense(defense)
+        parallel.on_first_process(lambda: room.require([(self, defense)]))
+        objective = how.objective(self)  # first of all, since it may train the vanilla model
+        start = f"the {how.starts_from} model" if how.starts_from else "scratch"
+        self.progress(f"training {defense} from {start}: {self.data.name}, {len(self.data.train)} images")
+        if how.starts_from:
+            model = self.model(how.starts_from)
+            if self.settings.switched_off:
+                switch_off(model, self.stabilised_neurons(defense))
+        else:
+            with torch.random.fork_rng([torch.device(self.device)] if self.device.startswith("cuda") else []):
+                torch.manual_seed(self.settings.seed)
+                model = self._build()
+        checkpoint = path.with_suffix(".partial")
+        schedule, steered_by = how.schedule(self.settings), how.steered_by(self.settings, self.taken_from)
+        try:
+            history = train(
+                *(model, self.data, objective, schedule, self._validate, checkpoint, self.progress, recipe),
+                steered_by=steered_by,
+            )
+        except FloatingPointError as error:
+            raise ValueError(f"{steered_by}: {defense}: {error}") from error
+        state = {"recipe": recipe, "history": history, **files.provenance(self.device, parallel.world_size())}
+
+        def save() -> None:
+            save_tensors(path, model.state_dict(), state)
+            checkpoint.unlink(missing_ok=True)
+
+        parallel.on_first_process(save)
 
     def _read(self, path: Path, recipe: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """A trained model, of the cache or published; it has taken too long to be made anew without a word."""
@@ -233,10 +250,10 @@ class Networks:
 
     def fixed_pairs(self) -> Tensor:
         """x' of every training image, made once by PGD on the vanilla model; float32 (N, 3, H, W), in their order."""
-        inputs = {"vanilla": self.configuration("vanilla"), **self.attack_key}
-        path = self.folder / "pairs" / f"pgd-{records.key(inputs)}.safetensors"
+        inputs = self._pairs_key
+        path = self.pairs_path
 
-        def read() -> Tensor | None:
+        def read(alone: bool) -> Tensor | None:
             if not path.exists():
                 return None
             try:
@@ -244,24 +261,49 @@ class Networks:
                 if records.key(state) != records.key(inputs):
                     raise ValueError(f"{path} holds other pairs than its name says")
             except ValueError as error:
-                warnings.warn(f"dual pairs are made anew: {error}", stacklevel=2)
+                if alone:
+                    warnings.warn(f"dual pairs are made anew: {error}", stacklevel=2)
                 return None
             return tensors["x_adv"]
 
-        found = parallel.on_first_process(read)
+        found = parallel.on_first_process(partial(read, alone=False))
         if found is None:
-            self.progress(f"making the dual pairs of {len(self.data.train)} training images with PGD")
-            model = self.model("vanilla")
-            made = found = adversarial_images(model, self.data.train, self.attacks["pgd"]).contiguous()
-            parallel.on_first_process(lambda: save_tensors(path, {"x_adv": made}, inputs))
+            with parallel.first_process_alone(path, self.progress):
+                found = parallel.on_first_process(partial(read, alone=True))
+                if found is None:
+                    found = self._make_pairs(path, inputs)
         return found.to(self.device)
 
+    @property
+    def pairs_path(self) -> Path:
+        """Where the fixed dual pairs are kept, whether they are there yet or not."""
+        return self.folder / "pairs" / f"pgd-{records.key(self._pairs_key)}.safetensors"
+
+    @property
+    def _pairs_key(self) -> dict[str, Any]:
+        return {"vanilla": self.configuration("vanilla"), **self.attack_key}
+
+    def _make_pairs(self, path: Path, inputs: dict[str, Any]) -> Tensor:
+        self.progress(f"making the dual pairs of {len(self.data.train)} training images with PGD")
+        made = adversarial_images(self.model("vanilla"), self.data.train, self.attacks["pgd"]).contiguous()
+        parallel.on_first_process(lambda: save_tensors(path, {"x_adv": made}, inputs))
+        return made
+
     def stabilised_neurons(self, defense: str) -> dict[str, Tensor]:
-        """Omega_l of the stabilised layers (Eq. 2), of the vanilla model on training images."""
+        """Omega_l of the stabilised layers (Eq. 2), of the vanilla model on training images, before the first step."""
         sigma = sensitivity(self, "vanilla", split="train").result["sigma"]
         fraction = _defense(defense).fraction or self.settings.fraction
         of_layers = {layer: torch.tensor(sigma[layer]) for layer in self.stabilised_layers}
-        return choose_neurons(of_layers, self.settings.neurons, fraction, self.settings.seed)
+        which = ANEW.get(self.settings.neurons, self.settings.neurons)
+        return choose_neurons(of_layers, which, fraction, self.settings.seed)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a model is there; a checkpoint beside it was left by a process that was killed just then, and goes."""
+    if there := path.exists():
+        with suppress(OSError):  # where nothing can be written
+            path.with_suffix(".partial").unlink(missing_ok=True)
+    return there
 
 
 def _defense(name: str) -> Defense:

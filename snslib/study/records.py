@@ -9,14 +9,17 @@ import typing
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from snslib import arguments, files
+from snslib import arguments, disk, files
 from snslib.files import PROJECT, provenance, read_json, write_json
 from snslib.study import schema
 from snslib.training import parallel
+
+OTHER_FOLDER = "keep models and records elsewhere (--out FOLDER, or the environment variable SNSLIB_CACHE)"
+_RECORD = 2**20  # bytes, more than a record takes
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,11 @@ class Record:
                 raise ValueError(f"no record: {name} is {str(value)[:40]}")
         if problem := schema.problem(entry["result"], schema.RESULTS.get(entry["what"], schema.anything)):
             raise ValueError(f"no record of {entry['what']}: {problem}")
-        return cls(**known, provenance={name: value for name, value in entry.items() if name not in known})
+        about = {name: value for name, value in entry.items() if name not in known}
+        for name in schema.ABOUT.keys() & about.keys():
+            if problem := schema.problem(about[name], schema.ABOUT[name], name):
+                raise ValueError(f"no record of {entry['what']}: {problem}")
+        return cls(**known, provenance=about)
 
     def as_json(self) -> dict[str, Any]:
         """One flat object, as files and the pages of the book have it."""
@@ -150,11 +157,13 @@ def record(
     about: dict[str, Any],
     device: str,
     compute: Callable[[], Any],
+    progress: Callable[[str], None] = print,
 ) -> Record:
     """The record of a measurement: read where it is there, else computed, written and returned.
 
-    A file that holds no record of this measurement and these inputs is made anew, with a warning. Of several processes
-    the first one reads and writes; all compute.
+    A file that holds no record of this measurement and these inputs is made anew, with a warning. Where several want
+    it, one measures and the others wait, see :func:`snslib.locks.alone`. Of several processes that share the work the
+    first one reads and writes; all compute.
 
     Args:
         folder: where records are kept.
@@ -163,13 +172,15 @@ def record(
         about: what else a reader wants to know of it, JSON-able: "data", "seed", "defense", "profile".
         device: where it is computed.
         compute: makes the result, JSON-able.
+        progress: takes a line for each process that is waited for.
 
     Raises:
-        ValueError: the result is not like one of this measurement, such as NaN; nothing is written.
+        ValueError: the result is not like one of this measurement, such as NaN; nothing is written. Before anything is
+            computed: the folder cannot be written to or is full.
     """
     path = record_path(folder, what, inputs)
 
-    def read() -> Record | None:
+    def read(alone: bool) -> Record | None:
         if not path.exists():
             return None
         try:
@@ -177,7 +188,8 @@ def record(
             if found.what != what or key(found.config) != key(inputs):
                 raise ValueError(f"a record of {found.what} with another configuration")
         except ValueError as error:
-            warnings.warn(f"{path} is damaged ({error}), and is measured anew", stacklevel=2)
+            if alone:
+                warnings.warn(f"{path} is damaged ({error}), and is measured anew", stacklevel=2)
             return None
         return found
 
@@ -191,12 +203,18 @@ def record(
             raise ValueError(f"{what}: what was measured is {error}; nothing is written") from error
         return found
 
-    found = parallel.on_first_process(read)
+    found = parallel.on_first_process(partial(read, alone=False))
     if found is not None:
         return found
-    began = time.perf_counter()
-    result = compute()
-    return parallel.on_first_process(write)
+    with parallel.first_process_alone(path, progress):
+        found = parallel.on_first_process(partial(read, alone=True))
+        if found is not None:
+            return found
+        room = partial(disk.require, "folder", path.parent, _RECORD, OTHER_FOLDER)
+        parallel.on_first_process(room)
+        began = time.perf_counter()
+        result = compute()
+        return parallel.on_first_process(write)
 
 
 def record_path(folder: Path, what: str, inputs: dict[str, Any]) -> Path:

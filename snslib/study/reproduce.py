@@ -1,26 +1,34 @@
 """Every row of Table 1 or 2, and the controls that it lacks: trained, measured, and kept in ``results/``."""
 
+import math
 import time
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
+from typing import cast
+
+import torch
 
 from snslib import arguments
 from snslib.evaluation.corruptions import WEATHER
+from snslib.evaluation.receptive_fields import TOP
+from snslib.evaluation.robustness import autoattack_version
 from snslib.files import load_tensors
 from snslib.sensitivity import CHOICES
 from snslib.study import measurements as measure
-from snslib.study import results
+from snslib.study import results, room
 from snslib.study.networks import Networks
 from snslib.study.records import Record
 from snslib.study.rows import FIG_3B, ROWS, TABLE, folder_of, rows_for
 from snslib.study.settings import Settings
-from snslib.training import pretrained
+from snslib.training import parallel, pretrained
+from snslib.training.models import split_at
 
 STRONG = {"steps": 100, "restarts": 5, "n": 1000}  # of the strong attack on recorded rows, whose step is eps / 4 ...
 STRONG_LIVE = {"steps": 50}  # ... and of that which a chapter waits for
 N_ROBUSTNESS = 1000  # test images of the measurements of whether robustness is real, and of variance
 N_SUPPRESSION = 2000  # test images of Fig. 3a
+K = 20  # sensitive and important neurons of the penultimate layer that are compared, or all of a narrow one
 N_FIG_3B = 2000  # test images of the rows of FIG_3B
 
 
@@ -49,8 +57,10 @@ def reproduce(
         progress: takes a line on the progress.
 
     Raises:
+        ImportError: the package of AutoAttack is not installed.
         ValueError: an unknown row; a row of that name is published with another configuration, or rows of other images
-            under the name of the data set.
+            under the name of the data set; too few classes or test images for what is measured; no room on a disk for
+            what is written. All of it is noticed before anything is trained.
     """
     possible = rows_for(base.model)
     if not hours >= 0:
@@ -61,6 +71,7 @@ def reproduce(
         arguments.one_of("rows", name, possible)
     wanted = [name for name in possible if rows is None or name in rows]
     networks = Networks(base, folder, progress)
+    _check(networks, wanted)
     began = time.perf_counter()
     seconds: list[float] = []
     for done, name in enumerate(wanted):
@@ -74,6 +85,79 @@ def reproduce(
             step()
         seconds.append(time.perf_counter() - began - spent)
     measure_between_rows(networks)
+
+
+def _check(networks: Networks, rows: Collection[str]) -> None:
+    """What would else be noticed after the training: in the last measurements, or when a disk is full."""
+    if not set(rows) <= FIG_3B.keys():
+        autoattack_version()
+    base, path = networks.settings, pretrained.RESULTS / folder_of(networks.settings)
+    of_rows = {name: _of_row(name, networks) for name in rows}
+    if "vanilla" in rows and _neurons_are_measured(base):
+        _check_regions(networks)
+        _check_others(networks)
+
+    def on_disks() -> None:
+        if (path.parent / "data.json").exists():
+            results.publish_data(networks.data)
+        for name, of_row in of_rows.items():
+            if name not in FIG_3B:
+                _check_published(of_row, ROWS[name].defense, path / f"{_stem(name, base)}.safetensors")
+        room.require([(of_row, ROWS[name].defense) for name, of_row in of_rows.items()], path)
+
+    parallel.on_first_process(on_disks)
+
+
+def _check_regions(networks: Networks) -> None:
+    """There are as many test images as it takes to say what the top outputs of a neuron are, see measure.regions."""
+    layer, x = networks.region_layer, torch.empty(1, 3, *2 * [networks.data.image_size], device="meta")
+    bottom, _ = split_at(room.model_without_weights(networks), layer)
+    maps = room.model_without_weights(networks).get_submodule(layer)(bottom(x))
+    outputs, there = maps[0, 0].numel(), len(networks.test)
+    if there < (least := math.ceil(1 / (TOP * outputs))):
+        raise ValueError(
+            f"n_test: {there} test images are too few for vanilla: each neuron of {layer} has {outputs} outputs "
+            f"for one, of which the top {100 * TOP:g}% (Fig. 4) are none; take {least} or more, or other rows"
+        )
+
+
+def _check_others(networks: Networks) -> None:
+    """Of every class there are two training images of others to attack toward it, see measure.targeted_neurons."""
+    data = networks.data
+    counts = torch.bincount(data.train.labels, minlength=data.num_classes)
+    if (others := len(data.train) - int(counts.max())) < 2:
+        raise ValueError(
+            f"dataset: {others} training image that is not of {data.classes[int(counts.argmax())]} is too few for "
+            "vanilla, where two are attacked toward each class; add images, hold out fewer, or take other rows"
+        )
+
+
+def _check_published(of_row: Networks, defense: str, model: Path) -> None:
+    if model.exists() and of_row.model_path(defense) != model:
+        raise ValueError(
+            f"rows: {model} is published with another configuration; delete it and {model.stem}.json, or choose "
+            "another seed, width or data set"
+        )
+
+
+def _of_row(name: str, networks: Networks) -> Networks:
+    """The networks of a row, whose settings it takes from others where it says so."""
+    of_row = networks.with_settings(ROWS[name].settings(networks.settings))
+    of_row.taken_from = ROWS[name].taken_from
+    return of_row
+
+
+def _stem(name: str, base: Settings) -> str:
+    return name if base.seed == 0 else f"{name}-seed{base.seed}"
+
+
+def _neurons_are_measured(settings: Settings) -> bool:
+    """Whether section 3, which is about the neurons of the vanilla network, is about these settings."""
+    return settings.seed == 0 and settings.model in ("vgg16", "alexnet")
+
+
+def _penultimate_neurons(networks: Networks) -> int:
+    return cast(int, room.model_without_weights(networks).get_submodule("fc").in_features)
 
 
 def measure_between_rows(networks: Networks) -> None:
@@ -106,8 +190,7 @@ def _steps(name: str, networks: Networks) -> list[Callable[[], None]]:
     def bind() -> None:  # first of all, so that rows of other images are noticed before days of training
         results.publish_data(networks.data)
 
-    of_row = networks.with_settings(row.settings(base))
-    stem = name if base.seed == 0 else f"{name}-seed{base.seed}"
+    of_row, stem = _of_row(name, networks), _stem(name, base)
     record = pretrained.RESULTS / folder_of(base) / f"{stem}.json"
 
     def measured(measurement: Callable[[], Record]) -> Callable[[], None]:
@@ -137,11 +220,11 @@ def _measurements(of_row: Networks, name: str) -> list[Callable[[], Record]]:
         everything.append(lambda: measure.accuracy_by_statistics(of_row, defense, N_ROBUSTNESS))
     if settings.seed != 0:
         return everything
-    if name == "vanilla" and settings.model in ("vgg16", "alexnet"):  # whose neurons section 3 is about
+    if name == "vanilla" and _neurons_are_measured(settings):
         everything += [
             lambda: measure.accuracy_by_eps(of_row, defense),
             lambda: measure.sensitivity_of_halves(of_row, defense),
-            lambda: measure.targeted_neurons(of_row, of_row.penultimate_layer),
+            lambda: measure.targeted_neurons(of_row, of_row.penultimate_layer, min(K, _penultimate_neurons(of_row))),
             *(partial(measure.suppression, of_row, which, n=N_SUPPRESSION) for which in CHOICES),
             lambda: measure.regions(of_row, of_row.region_layer),
         ]
@@ -166,11 +249,7 @@ def _publish(of_row: Networks, defense: str, model: Path) -> None:
     trained = of_row.model_path(defense)
     if trained == model:
         return
-    if model.exists():
-        raise ValueError(
-            f"rows: {model} is published with another configuration; delete it and {model.stem}.json, or choose "
-            "another seed, width or data set"
-        )
+    _check_published(of_row, defense, model)
     tensors, state = load_tensors(trained)
     about = {"classes": of_row.data.classes, "image_size": of_row.data.image_size}
     results.publish_model(model, tensors, state | about)

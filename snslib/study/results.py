@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import Tensor
 
-from snslib import arguments
+from snslib import arguments, locks
 from snslib.data import Dataset
 from snslib.files import checksum, read_json, save_tensors, write_json
 from snslib.study.fingerprint import differences, fingerprint
@@ -184,7 +184,9 @@ def publish_data(data: Dataset) -> None:
     """
     path = pretrained.RESULTS / data.name / "data.json"
     if not path.exists():
-        write_json(path, fingerprint(data))
+        with locks.alone(path):
+            if not path.exists():  # by now either
+                write_json(path, fingerprint(data))
     if other := other_data(data):
         raise ValueError(f"dataset: {other}; move {path.parent} away, or give your folder another name")
 
@@ -203,8 +205,6 @@ def publish_model(path: Path, tensors: dict[str, Tensor], state: dict[str, Any])
     Raises:
         FileExistsError: there is one already, which is not overwritten; delete it first.
     """
-    if path.exists():
-        raise FileExistsError(f"{path} is published already and is not overwritten; delete it to make it anew")
     small = {
         name: tensor.half() if tensor.is_floating_point() and "running_" not in name else tensor
         for name, tensor in tensors.items()
@@ -214,11 +214,16 @@ def publish_model(path: Path, tensors: dict[str, Tensor], state: dict[str, Any])
         steps = {term: [float(f"{value:.4g}") for value in values] for term, values in epoch["steps"].items()}
         history.append(epoch | {"steps": steps})
     name = "/".join([*path.parts[-3:-1], path.stem])
-    save_tensors(path, small, state | {"name": name, "history": history, "sha256": checksum(small)})
+    with locks.alone(path):
+        if path.exists():
+            raise FileExistsError(f"{path} is published already and is not overwritten; delete it to make it anew")
+        save_tensors(path, small, state | {"name": name, "history": history, "sha256": checksum(small)})
 
 
 def publish_record(path: Path, row: str, record: Record) -> None:
     """Add a measurement to those of a row; one of the same configuration that is there already stays as it is.
+
+    Several processes may do so at once: each adds to what the others have written.
 
     Args:
         path: the row's file in ``results/``.
@@ -228,13 +233,15 @@ def publish_record(path: Path, row: str, record: Record) -> None:
     Raises:
         ValueError: the file that is there is damaged; it stays as it is.
     """
-    entries = _entries(path)[1] if path.exists() else []
-    try:
-        known = {(entry.what, key(configuration(entry.config))) for entry in map(Record.from_json, entries)}
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: it holds {error}; git checkout brings it back, or delete it") from error
-    if (record.what, key(configuration(record.config))) not in known:
-        write_json(path, {"row": row, "records": [*entries, record.as_json() | {"published": True}]})
+    with locks.alone(path):
+        entries = _entries(path)[1] if path.exists() else []
+        try:
+            known = {(entry.what, key(configuration(entry.config))) for entry in map(Record.from_json, entries)}
+        except ValueError as error:
+            remedy = "git checkout brings it back, or delete it"
+            raise ValueError(f"{path} is damaged: it holds {error}; {remedy}") from error
+        if (record.what, key(configuration(record.config))) not in known:
+            write_json(path, {"row": row, "records": [*entries, record.as_json() | {"published": True}]})
 
 
 def records(folder: str, what: str, **config: Any) -> dict[str, Record]:
@@ -293,6 +300,10 @@ def state(name: str) -> dict[str, Any]:
         name: as in :func:`load_pretrained`; the model must be there.
 
     Raises:
-        ValueError: its file is damaged.
+        ValueError: its file is damaged, or holds another model.
     """
-    return pretrained.read(arguments.inside("name", pretrained.RESULTS, f"{name}.safetensors"), only_state=True)[1]
+    path = arguments.inside("name", pretrained.RESULTS, f"{name}.safetensors")
+    found = pretrained.read(path, only_state=True, name=name)[1]
+    if found.get("name", name) != name:
+        raise ValueError(f"{path} holds another model, {found['name']}; git checkout brings back its own")
+    return found

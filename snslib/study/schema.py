@@ -1,6 +1,7 @@
 """What the result of each measurement is like, so that a file that holds something else is not taken for a record."""
 
 import math
+import re
 from typing import Any
 
 
@@ -29,10 +30,17 @@ def text(value: Any) -> bool:
     return type(value) is str
 
 
+def text_or_null(value: Any) -> bool:
+    """Whether a value is words or null."""
+    return value is None or text(value)
+
+
 def anything(value: Any) -> bool:
     """Always: of a measurement that is not among RESULTS nothing is known."""
     return True
 
+
+NAME = re.compile(r"[\w.+ -]{1,100}")  # of a layer, a network, an attack: no page takes it for more than that
 
 # A result is like a function above where that holds; like {str: x} where it has a name or more, each to something like
 # x; like {name: x}, where it has at least these names; like [x], where it is a list of one or more things like x; and
@@ -79,6 +87,16 @@ RESULTS: dict[str, Any] = {
     "variance": {"over_images": LAYERS, "over_all": LAYERS},
 }
 
+# What else a record says of itself, as far as it does.
+ABOUT: dict[str, Any] = {
+    "seconds": number,
+    "device": text,
+    "processes": count,
+    "versions": {str: text},
+    "commit": text_or_null,
+    "date": text,
+}
+
 
 def problem(value: Any, like: Any, where: str = "result") -> str:
     """In words, where a result is first unlike what it should be; empty where it is like it.
@@ -100,5 +118,7 @@ def problem(value: Any, like: Any, where: str = "result") -> str:
         names = [name for name in like if name is not str]
         if type(value) is not dict or not value or not value.keys() >= set(names):
             return f"{where} has not the names {', '.join(names) or 'of results'} but is {str(value)[:40]}"
+        if odd := [name for name in value if str in like and not NAME.fullmatch(name)]:
+            return f"{where} has a name that none has, {odd[0][:40]!r}"
         parts = ((value[name], like.get(name, like.get(str)), f"{where}.{name}") for name in names or value)
     return next((found for part in parts if (found := problem(*part))), "")

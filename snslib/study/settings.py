@@ -53,7 +53,11 @@ class Settings:
     step_size: Annotated[float | None, Within("of PGD and MI-FGSM; eps / 10 unless given (section 3.1)", 0, 1)] = None
     steps: Annotated[int, Within("of PGD and MI-FGSM", 1, 100_000)] = 10
     fraction: Annotated[float, Within("share of each layer's neurons that count as sensitive", 0, 1, above=True)] = 0.1
-    neurons: Annotated[str, "which neurons SNS stabilises: sensitive, or as many least or random ones"] = "sensitive"
+    neurons: Annotated[
+        str,
+        "which neurons SNS stabilises: sensitive, or as many least or random ones, chosen once; or at every step those "
+        "that are most sensitive in the batch, reselected, or random ones, redrawn",
+    ] = "sensitive"
     switched_off: Annotated[bool, "whether SNS switches its neurons off before it trains: true or false"] = False
     pairs: Annotated[
         str, "where SNS takes x' from: fixed (made once on the vanilla model), epoch or step (from the current model)"
@@ -73,7 +77,7 @@ class Settings:
         if not datasets.is_folder(self.dataset):
             arguments.one_of("dataset", self.dataset, (*datasets.NAMES, "folder:PATH"))
         arguments.one_of("model", self.model, models.BUILDERS)
-        arguments.one_of("neurons", self.neurons, sensitivity.CHOICES)
+        arguments.one_of("neurons", self.neurons, (*sensitivity.CHOICES, *objectives.ANEW))
         arguments.one_of("pairs", self.pairs, objectives.PAIRS)
         arguments.one_of("reduction", self.reduction, losses.REDUCTIONS)
         arguments.one_of("precision", self.precision, inference.PRECISIONS)

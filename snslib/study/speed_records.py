@@ -1,5 +1,6 @@
 """The records of speed in ``results/``: what ``benchmarks/`` measured, by device and section."""
 
+import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from snslib import files
+from snslib.study import schema
 
 FOLDER = files.PROJECT / "results"
 
@@ -41,7 +43,9 @@ class SpeedRecords:
 
 
 def read(device: str = "all") -> SpeedRecords:
-    """The records of a device, "cpu" or "cuda", or of "all" that are there; a damaged file is left out with a warning.
+    """The records of a device, "cpu" or "cuda", or of "all" that are there.
+
+    What is damaged, a file or a section, is left out with a warning that names it, and hides nothing else.
 
     Raises:
         ValueError: nothing was measured on it.
@@ -63,11 +67,39 @@ def convolutions() -> dict[str, Any]:
 
 
 def _sections(path: Path, part: str) -> dict[str, Any]:
-    """Names to objects with a list as one part; ValueError where a file holds anything else."""
+    """Names to objects with a list of rows as one part; a section that is none is left out with a warning.
+
+    Raises:
+        ValueError: the file holds no such section.
+    """
     try:
-        held: dict[str, Any] = files.read_json(path)
-        if not held or any(type(section[part]) is not list for section in held.values()):
-            raise ValueError(f"it has no lists of {part}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        held = json.loads(path.read_text(encoding="utf-8"))  # NaN is a problem of its row alone
+        if type(held) is not dict or not held:
+            raise ValueError(f"it has no sections with {part}")
+        problems = {name: _problem(section, part) for name, section in held.items()}
+        if all(problems.values()):
+            raise ValueError("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}); git checkout brings it back") from error
-    return held
+    for name, problem in problems.items():
+        if problem:
+            damaged = f"{name} of {path} is damaged ({problem})"
+            warnings.warn(f"left out: {damaged}; git checkout brings it back", stacklevel=3)
+    return {name: section for name, section in held.items() if not problems[name]}
+
+
+def _problem(section: Any, part: str) -> str:
+    """In words, why a section has no rows of one kind, each with the same columns; empty where it has."""
+    rows = section.get(part) if type(section) is dict else None
+    if type(rows) is not list:
+        return f"it has no list of {part}"
+    kinds = [{name: _kind(value) for name, value in row.items()} if type(row) is dict else {} for row in rows]
+    odd = next((place for place, kind in enumerate(kinds, start=1) if not kind or kind != kinds[0]), None)
+    return f"row {odd} is not like the others" if odd or any(None in kind.values() for kind in kinds) else ""
+
+
+def _kind(value: Any) -> Any:
+    """What a cell holds: a number, a text, true or false, or a list; None for anything else."""
+    if schema.number(value):
+        return float
+    return type(value) if type(value) in (str, bool, list) else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Iterable
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from snslib import arguments
+from snslib import arguments, locks
 from snslib.data import Dataset, Split, fixed_order, hold_out
 from snslib.training.image_folders import load_folder, name_of
 
@@ -25,6 +26,7 @@ def load_dataset(
     validation: int | None = None,
     download: bool = False,
     image_size: int | None = None,
+    progress: Callable[[str], None] = print,
 ) -> Dataset:
     """Load a data set by name, or a folder of images by its path.
 
@@ -32,17 +34,20 @@ def load_dataset(
     - `"cifar10"`, `"tiny-imagenet"`: NumPy arrays in `ROOT/cifar10`, `ROOT/tiny-imagenet-200`: `train_images.npy`
       (uint8, `(N, H, W, 3)`), `train_labels.npy` (integers), the same for `test`, and `classes.txt` (a name a line).
       A `source.json` beside them, `{"source": words, "sha256": checksum}`, makes damage to any pixel or label known.
-    - `"folder:PATH"`, or the path of a folder that exists: `train/<class>/*` and `test/<class>/*` (or `val/`), as png,
-      jpg, jpeg, bmp, webp or gif; the shorter side is resized to `image_size` and the centre cut out, a photograph
-      turned upright before.
+      Where CIFAR-10's are not there, the `cifar-10-batches-py` that torchvision made in ROOT is read.
+    - `"folder:PATH"`, or the path of a folder that exists: `train/<class>/*` and `test/<class>/*` (or `val`, `valid`,
+      `validation`), also as ImageNet and Tiny ImageNet come, see :func:`snslib.training.image_folders.load_folder`;
+      the shorter side is resized to `image_size` and the centre cut out, a photograph turned upright before.
 
     Args:
         name: one of the above.
         root: ROOT; default the environment variable SNSLIB_DATA, else `~/.cache/snslib/data`.
         validation: how many training images are held out, the same ones every time and each class in proportion;
             default 200 for digits, else 0.
-        download: fetch CIFAR-10 (170 MB, through torchvision) when it is not there. Nothing else is fetched.
+        download: fetch CIFAR-10 (170 MB, through torchvision) when it is not there. Nothing else is fetched. Of several
+            processes one does, and the others wait for it.
         image_size: pixels, for folders only; default the size of the images when they are all alike and square.
+        progress: takes a line where another process is waited for, and on what is left out of a folder.
 
     Raises:
         ValueError: an unknown name, a set that is not there, a damaged or incomplete one (naming the file and what to
@@ -56,9 +61,9 @@ def load_dataset(
     if name == "digits":
         data = _load_digits()
     elif name in _CACHES:
-        data = _load_cache(name, Path(root or default_root()).expanduser() / _CACHES[name].folder, download)
+        data = _load_cache(name, Path(root or default_root()).expanduser() / _CACHES[name].folder, download, progress)
     elif is_folder(name):
-        data = load_folder(Path(name.removeprefix("folder:")).expanduser(), image_size)
+        data = load_folder(Path(name.removeprefix("folder:")).expanduser(), image_size, progress)
     else:
         known = ", ".join(repr(known) for known in NAMES)
         raise ValueError(f"name: expected {known}, 'folder:PATH' or the path of a folder of images, got {name!r}")
@@ -84,6 +89,30 @@ def identity(name: str | Path) -> str:
 def default_root() -> Path:
     """Where data sets are looked for: the environment variable SNSLIB_DATA, else `~/.cache/snslib/data`."""
     return Path(os.environ.get("SNSLIB_DATA") or "~/.cache/snslib/data").expanduser()
+
+
+def arrays_there(root: str | Path | None = None) -> dict[str, Path]:
+    """Name to folder of the data sets of arrays that are in `root`, see :func:`load_dataset`."""
+    place = Path(root or default_root()).expanduser()
+    folders = {name: place / cache.folder for name, cache in _CACHES.items()}
+    return {name: at for name, at in folders.items() if any((at / f"{stem}.npy").exists() for stem in _ARRAYS)}
+
+
+def was_fetched(folder: Path) -> bool:
+    """Whether the arrays in a folder were fetched by :func:`load_dataset`, which can do so again."""
+    try:
+        return json.loads((folder / "source.json").read_text(encoding="utf-8"))["source"] == _VERIFIED
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def check_arrays(name: str, folder: Path) -> None:
+    """Make every check of :func:`load_dataset` on the arrays of a data set, without loading them.
+
+    Raises:
+        ValueError: they are damaged or incomplete.
+    """
+    _open_cache(folder, _CACHES[name])
 
 
 # --- digits ---
@@ -161,24 +190,26 @@ _CACHES = {
 NAMES = ("digits", *_CACHES)
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 _VERIFIED = "torchvision, md5 verified"
+_BATCHES = "cifar-10-batches-py"  # the folder that torchvision makes
 
 
-def _load_cache(name: str, folder: Path, download: bool) -> Dataset:
-    """The data set whose arrays are in `folder`, after every check that can be made on them."""
+def _load_cache(name: str, folder: Path, download: bool, progress: Callable[[str], None]) -> Dataset:
+    """The data set whose arrays are in `folder`, fetched first where they are not there."""
     cache = _CACHES[name]
-    if not folder.exists():
+    made = _made_by_torchvision(folder) if name == "cifar10" else None
+    if made is None and not folder.exists():
         if not (download and name == "cifar10"):
+            nor = f", nor, as torchvision makes it, in {folder.parent / _BATCHES}" if name == "cifar10" else ""
             raise ValueError(
-                f"{name} is not in {folder}: {cache.remedy} (train_images.npy, train_labels.npy, test_images.npy, "
+                f"{name} is not in {folder}{nor}: {cache.remedy} (train_images.npy, train_labels.npy, test_images.npy, "
                 "test_labels.npy, classes.txt); root= or the environment variable SNSLIB_DATA name another place"
             )
-        _download_cifar10(folder)
-    arrays = {stem: _open_array(folder / f"{stem}.npy", cache) for stem in _ARRAYS}
-    for split in ("train", "test"):
-        _check_images(folder / f"{split}_images.npy", arrays[f"{split}_images"], split, cache)
-        _check_labels(folder / f"{split}_labels.npy", arrays[f"{split}_labels"], len(arrays[f"{split}_images"]), cache)
-    classes = _read_classes(folder / "classes.txt", cache)
-    source = _read_source(folder / "source.json", arrays, cache)
+        with locks.alone(folder, progress):
+            if not folder.exists():  # by now either
+                _download_cifar10(folder)
+    if name == "tiny-imagenet" and (folder / "train").is_dir() and not (folder / f"{_ARRAYS[0]}.npy").exists():
+        raise ValueError(f"{name}: {folder} holds folders of images, not arrays; 'folder:{folder}' reads them")
+    arrays, classes, source = _open_cache(folder, cache) if made is None else _of_torchvision(made)
     counts = " / ".join(f"{len(arrays[f'{split}_labels']):,}" for split in ("train", "test"))
 
     def read(split: str) -> Split:
@@ -205,6 +236,15 @@ def _load_cache(name: str, folder: Path, download: bool) -> Dataset:
         ),
         official=source == _VERIFIED,
     )
+
+
+def _open_cache(folder: Path, cache: _Cache) -> tuple[dict[str, np.ndarray], tuple[str, ...], str | None]:
+    """Arrays, classes and source of a data set, after every check that can be made on them."""
+    arrays = {stem: _open_array(folder / f"{stem}.npy", cache) for stem in _ARRAYS}
+    for split in ("train", "test"):
+        _check_images(folder / f"{split}_images.npy", arrays[f"{split}_images"], split, cache)
+        _check_labels(folder / f"{split}_labels.npy", arrays[f"{split}_labels"], len(arrays[f"{split}_images"]), cache)
+    return arrays, _read_classes(folder / "classes.txt", cache), _read_source(folder / "source.json", arrays, cache)
 
 
 def _damaged(path: Path, problem: str, cache: _Cache) -> ValueError:
@@ -277,22 +317,61 @@ def _sha256(arrays: Iterable[np.ndarray]) -> str:
     return digest.hexdigest()
 
 
+def _made_by_torchvision(folder: Path) -> Path | None:
+    """The root of CIFAR-10 as torchvision has it, where there are no arrays in ``folder``: that above it, or itself."""
+    if (folder / f"{_ARRAYS[0]}.npy").exists():
+        return None
+    root = folder.parent
+    places = (root.parent if root.name == _BATCHES else root, folder)
+    return next((place for place in places if (place / _BATCHES / "batches.meta").exists()), None)
+
+
+def _of_torchvision(root: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...], str]:
+    """CIFAR-10 of a folder of torchvision's in ``root``, which checks MD5 sums; nothing is fetched or written."""
+    from torchvision.datasets import CIFAR10
+
+    arrays: dict[str, np.ndarray] = {}
+    for split in ("train", "test"):
+        try:
+            source = CIFAR10(str(root), train=split == "train", download=False)
+        except Exception as error:  # a RuntimeError for MD5 sums that are others, or the parser's
+            line = str(error).partition("\n")[0]
+            raise ValueError(
+                f"{root / _BATCHES} is damaged or not whole ({line}); delete it, then: {_CACHES['cifar10'].remedy}"
+            ) from error
+        arrays |= {f"{split}_images": source.data, f"{split}_labels": np.asarray(source.targets, dtype=np.uint8)}
+    return arrays, tuple(source.classes), _VERIFIED
+
+
 def _download_cifar10(folder: Path) -> None:
     """Fetch CIFAR-10 through torchvision, which checks MD5 sums, and write the array cache, whole or not at all."""
     from torchvision.datasets import CIFAR10
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
+    with locks.written_beside(folder) as whole, _unpacked_inside():
         arrays = {}
         for split in ("train", "test"):
-            source = CIFAR10(work, train=split == "train", download=True)
+            source = CIFAR10(str(whole.parent), train=split == "train", download=True)
             arrays[f"{split}_images"] = np.ascontiguousarray(source.data)
             arrays[f"{split}_labels"] = np.asarray(source.targets, dtype=np.uint8)
-        whole = Path(work) / "arrays"
         whole.mkdir()
         for stem in _ARRAYS:
             np.save(whole / f"{stem}.npy", arrays[stem])
         (whole / "classes.txt").write_text("".join(f"{name}\n" for name in source.classes), encoding="utf-8")
         checksum = _sha256(arrays[stem] for stem in _ARRAYS)
         (whole / "source.json").write_text(json.dumps({"source": _VERIFIED, "sha256": checksum}), encoding="utf-8")
-        os.replace(whole, folder)
+
+
+@contextmanager
+def _unpacked_inside() -> Iterator[None]:
+    """No archive that is unpacked meanwhile writes outside of its folder, through links neither (PEP 706).
+
+    Not every version of torchvision sees to that by itself.
+    """
+    before = tarfile.TarFile.__dict__.get("extraction_filter")
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)  # type: ignore[assignment]
+    try:
+        yield
+    except tarfile.TarError as error:
+        raise ValueError(f"download: the archive that was fetched is not that of the data set ({error})") from error
+    finally:
+        tarfile.TarFile.extraction_filter = before  # type: ignore[assignment]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -12,40 +12,46 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snslib.arguments import few
 from snslib.data import Dataset, Split, fixed_order
+from snslib.training import class_folders
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
+# Whatever a file is called. For others Pillow may start a program, such as Ghostscript, on what the file holds.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"}
 
+def load_folder(folder: Path, image_size: int | None, progress: Callable[[str], None] = lambda line: None) -> Dataset:
+    """The images of `train/<class>/` and `test/<class>/`, as :func:`class_folders.list_classes` has them.
 
-def load_folder(folder: Path, image_size: int | None) -> Dataset:
-    """The images of `train/<class>/` and `test/<class>/` (or `val/` where there is no `test/`), in a fixed shuffle."""
-    test_name = "test" if (folder / "test").is_dir() else "val"
-    train_files, test_files = _list_images(folder / "train"), _list_images(folder / test_name)
-    if train_files.keys() != test_files.keys():
-        odd = ", ".join(sorted(train_files.keys() ^ test_files.keys()))
-        raise ValueError(f"{folder} must have the same classes in train and {test_name}; only one of them has: {odd}")
-    size = image_size or common_size([*chain(*train_files.values(), *test_files.values())])
-
-    def read(files: dict[str, list[Path]]) -> Split:
-        labelled = [(path, label) for label, paths in enumerate(files.values()) for path in paths]
-        labelled = [labelled[i] for i in fixed_order(len(labelled)).tolist()]
-        images = read_images([path for path, _ in labelled], size)
-        return Split(images, torch.tensor([label for _, label in labelled]))
-
-    train = read(train_files)
+    `training`, and `testing`, `val`, `valid` or `validation` are other names for these; where there are several for
+    the second, the first is taken whose images have classes. Images come in a fixed shuffle. What was left out, and how
+    classes are sorted if numbers in their names make it a question, goes to ``progress`` and into the origin.
+    """
+    train_folder, unused = _split(folder, class_folders.TRAIN, "train")
+    test_folder, untested = _split(folder, class_folders.TEST, "val")
+    train, test = (class_folders.list_classes(path) for path in (train_folder, test_folder))
+    _check_classes(train_folder, train.classes, test_folder, test.classes)
+    size = image_size or common_size([*chain(*train.classes.values(), *test.classes.values())])
+    splits = " and ".join(f"{path.name}/" for path in (train_folder, test_folder))
+    other = ", ".join(f"{path.name}/" for path in (*unused, *untested))
+    left_out = class_folders.described(train.left_out + test.left_out)
+    about = [splits if other else "", f"not used: {other}" if other else "", left_out, train.order]
+    said = "; ".join(part for part in about if part)
+    if said:
+        progress(f"{folder}: {said}")
+    images = _read_split(train.classes, size)
     return Dataset(
         name=name_of(folder),
-        classes=tuple(train_files),
-        train=train,
-        validation=train.take(0),
-        test=read(test_files),
+        classes=tuple(train.classes),
+        train=images,
+        validation=images.take(0),
+        test=_read_split(test.classes, size),
         crop_padding=size // 8,
         flip=True,
-        origin="a folder of images",
+        origin=f"a folder of images{f' ({said})' if said else ''}",
         official=None,
     )
 
@@ -55,23 +61,37 @@ def name_of(folder: Path) -> str:
     return f"folder:{folder.expanduser().resolve().name}"
 
 
-def _list_images(folder: Path) -> dict[str, list[Path]]:
-    """{class: its image files}, both sorted by name; hidden ones and files of other kinds do not count."""
-    if not folder.is_dir():
+def _split(folder: Path, names: Sequence[str], usual: str) -> tuple[Path, list[Path]]:
+    """The folder of a split, and others that could have been it."""
+    found = class_folders.find_splits(folder, names)
+    if not found:
         raise ValueError(
-            f"{folder} is not there; an image folder needs train/<class>/ and test/<class>/ or val/<class>/"
+            f"{folder / usual} is not there; an image folder needs train/<class>/ and test/<class>/, val/<class>/, "
+            "valid/<class>/ or validation/<class>/"
         )
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not classes:
-        raise ValueError(f"{folder} holds no class folders; images belong in {folder.name}/<class>/")
-    files = {}
-    for path in classes:
-        files[path.name] = sorted(
-            file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")
+    return found[0], found[1:]
+
+
+def _check_classes(
+    train: Path, trained: Mapping[str, Sequence[Path]], test: Path, tested: Mapping[str, Sequence[Path]]
+) -> None:
+    """Both have the same classes, and images of each; ValueError otherwise."""
+    if trained.keys() != tested.keys():
+        odd = few(sorted(trained.keys() ^ tested.keys()), 10)
+        raise ValueError(
+            f"{train.parent} must have the same classes in {train.name} and {test.name}; only one of them has: {odd}"
         )
-        if not files[path.name]:
-            raise ValueError(f"{path} holds no images ({', '.join(sorted(_SUFFIXES))}): add some or remove the class")
-    return files
+    for folder, classes in ((train, trained), (test, tested)):
+        if empty := [name for name, paths in classes.items() if not paths]:
+            suffixes = ", ".join(class_folders.SUFFIXES)
+            raise ValueError(f"{folder / empty[0]} holds no images ({suffixes}): add some or remove the class")
+
+
+def _read_split(classes: Mapping[str, Sequence[Path]], size: int) -> Split:
+    labelled = [(path, label) for label, paths in enumerate(classes.values()) for path in paths]
+    labelled = [labelled[place] for place in fixed_order(len(labelled)).tolist()]
+    images = read_images([path for path, _ in labelled], size)
+    return Split(images, torch.tensor([label for _, label in labelled]))
 
 
 def common_size(paths: Sequence[Path]) -> int:
@@ -124,7 +144,7 @@ def _opened(path: Path) -> Iterator[ImageFile]:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             yield image
     except Exception as error:  # a decoder raises whatever the parser of its format does
         raise ValueError(f"{path} is not a readable image ({error}): replace it or remove it") from error

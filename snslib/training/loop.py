@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import OneCycleLR
 
-from snslib import arguments
+from snslib import arguments, disk
 from snslib.data import Dataset, Split, augment, batches, to_float
 from snslib.files import load_tensors, save_tensors
 from snslib.inference import PRECISIONS, autocast, device_of, fast_memory_format, must_be_contiguous
@@ -24,6 +24,8 @@ from snslib.training.models import split_at
 from snslib.training.objectives import Objective
 
 History = list[dict[str, Any]]  # one entry per epoch, see train
+_BYTES_PER_STEP = 80  # of the history as JSON: a loss and two terms, of twenty digits and more
+_ANOTHER_FOLDER = "name a checkpoint in another folder"
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,9 @@ def train(
         FloatingPointError: training diverged: in some step the loss or the norm of its gradient is not finite, or after
             some epoch a weight, a statistic, or what ``validate`` computes. It ends there, before the weights follow
             such a gradient; the message says what to lower, and what the checkpoint, which stays, holds.
+
+    Whatever else ends it, Ctrl-C and a full disk included, has a note on what is kept (``__notes__``). The folder of
+    the checkpoint is written to, and has to have room for two, before anything is computed.
     """
     device = device_of(model)
     arguments.number(
@@ -120,6 +125,12 @@ def train(
     if checkpoint is not None and parallel.on_first_process(checkpoint.exists):
         history = _load_checkpoint(checkpoint, model, optimizer, scheduler, run)
         progress(f"continuing after epoch {len(history)} of {schedule.epochs}")
+    if checkpoint is not None and len(history) < schedule.epochs:
+        size = checkpoint_size(model, schedule.epochs * max(1, len(train_split) // schedule.batch_size))
+        # The next is written before the last one goes.
+        needed = partial(disk.require, "checkpoint", checkpoint.parent, (1 if history else 2) * size, _ANOTHER_FOLDER)
+        parallel.on_first_process(needed)
+    kept = _kept(checkpoint, history, schedule)
 
     pairs: FrozenLayersCache | None = None
     bottom.requires_grad_(False)
@@ -142,10 +153,9 @@ def train(
                 model.eval()
                 validated = validate(model) if validate else {}
             except FloatingPointError as error:
-                left = f"{checkpoint} holds epoch {epoch - 1}" if checkpoint and history else "no epoch is kept"
                 raise FloatingPointError(
                     f"training diverged in epoch {epoch}: {error}; lower {steered_by} (the learning rate is "
-                    f"{schedule.lr:g}); {left}"
+                    f"{schedule.lr:g}); {kept}"
                 ) from error
             terms = {name: statistics.fmean(values) for name, values in curves.items()}
             lr, seconds = float(scheduler.get_last_lr()[0]), time.perf_counter() - began
@@ -153,7 +163,11 @@ def train(
             if checkpoint is not None:
                 save = partial(_save_checkpoint, checkpoint, model, optimizer, scheduler, run, history)
                 parallel.on_first_process(save)
+                kept = _kept(checkpoint, history, schedule)
             progress(_describe(history, schedule.epochs))
+    except BaseException as error:
+        error.add_note(kept)
+        raise
     finally:
         for parameter in model.parameters():
             parameter.requires_grad_(True)
@@ -161,9 +175,7 @@ def train(
     return history
 
 
-def _optimizer(
-    parameters: list[nn.Parameter], images: int, schedule: Schedule
-) -> tuple[torch.optim.SGD, OneCycleLR]:
+def _optimizer(parameters: list[nn.Parameter], images: int, schedule: Schedule) -> tuple[torch.optim.SGD, OneCycleLR]:
     batch = min(schedule.batch_size, images)
     if batch % parallel.world_size() != 0:
         raise ValueError(
@@ -238,6 +250,19 @@ def _describe(history: History, epochs: int) -> str:
     left = (epochs - len(history)) * sum(entry["seconds"] for entry in history) / len(history)
     numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in ("epoch", "lr", "seconds", "steps"))
     return f"epoch {len(history)}/{epochs}: {numbers}; {last['seconds']:.1f} s, about {left:.0f} s left"
+
+
+def _kept(checkpoint: Path | None, history: History, schedule: Schedule) -> str:
+    """In words, what a training that ends now leaves."""
+    if checkpoint is None or not history:
+        return "no epoch is kept"
+    return f"epoch {len(history)} of {schedule.epochs} is kept in {checkpoint}"
+
+
+def checkpoint_size(model: nn.Module, steps: int) -> int:
+    """Bytes of a checkpoint of ``train`` at most, after so many steps: weights, momentum and history."""
+    tensors = [*model.state_dict().values(), *model.parameters()]
+    return sum(tensor.nbytes for tensor in tensors) + _BYTES_PER_STEP * steps + 2**16
 
 
 def _save_checkpoint(

@@ -19,10 +19,13 @@ from snslib.attacks import Attack, step_ll
 from snslib.data import Split
 from snslib.hooks import record
 from snslib.inference import device_of
+from snslib.kernels import channel_l1
 from snslib.losses import REDUCTIONS, adversarial_loss, logit_pairing, sns_loss
+from snslib.training import parallel
 from snslib.training.fixed_pairs import adversarial_images
 
 PAIRS = ("fixed", "epoch", "step")
+ANEW = {"reselected": "sensitive", "redrawn": "random"}  # neurons chosen at every step, and as what before the first
 
 
 class Objective(ABC):
@@ -135,6 +138,8 @@ class SNS(Objective):
         pairs: x' of every training image for "fixed".
         one_pass: x and x' go through the network in one batch, so that BatchNorm normalises them together, in place of
             one after the other, each by its own statistics.
+        anew: "reselected" chooses as many neurons as ``omega`` has anew at every step, the most sensitive ones (Eq. 1
+            and 2) of the batch at hand in the network as it is; "redrawn" draws them at random. None keeps ``omega``.
     """
 
     omega: Mapping[str, Tensor]
@@ -145,11 +150,14 @@ class SNS(Objective):
     attack: Attack | None = None
     pairs: Tensor | None = field(default=None, repr=False)
     one_pass: bool = False
+    anew: str | None = None
 
     def __post_init__(self) -> None:
         arguments.not_negative("lam", self.lam)
         arguments.one_of("reduction", self.reduction, REDUCTIONS)
         arguments.one_of("source", self.source, PAIRS)
+        if self.anew is not None:
+            arguments.one_of("anew", self.anew, ANEW)
         if (self.source == "fixed") == (self.pairs is None) or (self.source != "fixed") == (self.attack is None):
             raise ValueError(f"source: {self.source!r} needs {'pairs' if self.source == 'fixed' else 'an attack'} only")
 
@@ -178,5 +186,16 @@ class SNS(Objective):
             with record(model, layers) as adversarial:
                 logits_adv = model(x_adv)
         task = adversarial_loss(logits, logits_adv, y) if self.adversarial else F.cross_entropy(logits, y)
-        sns = sns_loss(clean, adversarial, self.omega, self.reduction)  # Eq. 9
+        sns = sns_loss(clean, adversarial, self._neurons(clean, adversarial), self.reduction)  # Eq. 9
         return task + self.lam * sns, {"adv" if self.adversarial else "cls": task, "sns": sns}  # Eq. 10, Eq. 11
+
+    def _neurons(self, clean: Mapping[str, Tensor], adversarial: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Omega_l, as it was chosen before training, or anew from the batch at hand; of several processes, of all."""
+        if self.anew is None:
+            return self.omega
+        chosen = {}
+        for layer, neurons in self.omega.items():
+            a, b = clean[layer].detach(), adversarial[layer].detach()
+            score = channel_l1(a, b) / len(a) if self.anew == "reselected" else torch.rand(a.shape[1]).to(a.device)
+            chosen[layer] = parallel.mean(score, len(a)).topk(len(neurons)).indices
+        return chosen

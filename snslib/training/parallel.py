@@ -15,8 +15,9 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.parallel import DistributedDataParallel
 
+from snslib import locks
 from snslib.data import Split
 
 STEP_TIMEOUT = datetime.timedelta(seconds=45)
@@ -139,6 +141,7 @@ def on_first_process(compute: Callable[[], T]) -> T:
     dist.broadcast_object_list(outcome, src=0, group=_cpus)
     result, failed = outcome[0]
     if failed is not None:
+        failed.of_first_process = rank() != 0  # which tells it: see snslib.ending
         raise failed
     return result
 
@@ -157,6 +160,14 @@ def first_process_first() -> Iterator[None]:
     finally:
         if first:
             dist.barrier(group=_cpus)
+
+
+@contextmanager
+def first_process_alone(path: Path, progress: Callable[[str], None]) -> Iterator[None]:
+    """The first process goes through the block under the lock of a file, as :func:`snslib.locks.alone`; all with it."""
+    with ExitStack() as stack:
+        on_first_process(lambda: stack.enter_context(locks.alone(path, progress)))
+        yield
 
 
 def require_same(name: str, value: Any) -> None:
@@ -213,7 +224,7 @@ def synchronised_batchnorm(model: nn.Module) -> Iterator[None]:
     """While the context lasts, each nn.BatchNorm2d in train mode normalises by the statistics of the global batch.
 
     Every process must pass equally many values. torch.nn.SyncBatchNorm does this on GPUs only. The modules keep their
-    class, so that in eval mode they are folded as ever, see :func:`snslib.inference.folded`.
+    class, so that in eval mode they are folded as ever, see :func:`snslib.folding.folded`.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)] if world_size() > 1 else []
     for norm in norms:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook
 from papermill.exceptions import PapermillExecutionError
+from projects import make_project, write_notebook, write_requirements
 from scripts import load
 
 from snslib.study import rows
@@ -21,28 +22,10 @@ SCRIPT = Path(__file__).parents[2] / "book" / "execute.py"
 execute = load("execute.py")
 
 
-def write_notebook(path: Path, *sources: str) -> None:
-    """A title, a cell of parameters that declares `seed` and `eps`, and a code cell for each of the sources."""
-    parameters = new_code_cell('seed: int = 0\neps: float | str = "8/255"', metadata={"tags": ["parameters"]})
-    notebook = new_notebook(cells=[new_markdown_cell("# Title"), parameters, *map(new_code_cell, sources)])
-    nbformat.write(notebook, path)
-
-
-def write_requirements(root: Path, *book: str) -> None:
-    """What the library and the book need."""
-    library = '[project]\ndependencies = ["numpy>=1"]\n'
-    (root / "pyproject.toml").write_text(f"{library}[project.optional-dependencies]\nbook = {list(book)}\n")
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A project of one notebook, one library file and one requirement."""
-    for folder in ("book", "notebooks", "snslib"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "snslib" / "data.json").write_text("[1]")
-    write_requirements(tmp_path, "nbformat==5.0")
-    write_notebook(tmp_path / "notebooks" / "01_x.ipynb", "print('seed', seed)")
-    return tmp_path
+    return make_project(tmp_path, n01_x=["print('seed', seed)"])
 
 
 def output_text(root: Path) -> str:

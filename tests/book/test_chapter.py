@@ -1,6 +1,7 @@
 """The first cell of a chapter takes its parameters, refuses what it does not know, and may run again, in any order."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -70,6 +71,63 @@ def test_a_misspelt_parameter_is_refused_until_it_is_put_right(shell: Interactiv
     assert isinstance(error, chapter.ParameterError)
 
 
+OTHERS = {  # what is in a notebook beside its parameters, by who puts it there
+    "papermill --inject-paths": "# Parameters\nPAPERMILL_INPUT_PATH = 'a'\nPAPERMILL_OUTPUT_PATH = 's3://b'\nlam = 2",
+    "VS Code": "__vsc_ipynb_file__ = '/a/b.ipynb'\nlam = 2.0",
+    "a reader's lists": "seed = 3\nseeds = [1, 2]\nlams = (1, 2)",
+    "a reader's values": "tmp = 3\npath = 'x'\nseed = 3\nmy_lamp_of_old = None",
+    "a reader's misspelling of what is there": "seed = 3\nlam = 1\nlamb = 2\nseeds = 4",
+    "a reader's computation": "lamda = 2.0\nseed = len('abc')",
+    "a comment that begins like papermill's": "# Parameters of my plot\nwide = 3",
+    "magics": "%matplotlib inline\n%time lamda = 3",
+    "a shell": "files = !ls\nlamda = 3",
+    "IPython": "exit, quit, open, In0, _i1, _dh = [0] * 6\nlam = 3",
+    "a cell that cannot be parsed": "lamda = = 3",
+}
+
+
+@pytest.mark.parametrize("cell", OTHERS.values(), ids=OTHERS)
+def test_what_others_put_into_a_notebook_is_no_parameter(cell: str, shell: InteractiveShell) -> None:
+    run(shell, cell, PARAMETERS, cell)
+    assert run(shell, SETTINGS, LATER) == [None, None]
+    run(shell, cell)
+    assert run(shell, SETTINGS) == [None]
+
+
+def test_a_cell_that_is_headed_like_papermills_is_so_only_where_papermill_puts_it(shell: InteractiveShell) -> None:
+    later = "# Parameters\nwidth_cm = 12\nlamda = 3"
+    assert not any(run(shell, PARAMETERS, SETTINGS, later, SETTINGS, LATER, SETTINGS))
+    *_, error = run(shell, PARAMETERS, "# Parameters\nlamda = 3", SETTINGS)
+    assert isinstance(error, chapter.ParameterError)
+    for repaired in ("# Parameters\nlam = 3", "# Parameters\n"):
+        assert not any(run(shell, repaired, SETTINGS, LATER))
+
+
+@pytest.mark.parametrize("clobbered", ["In = 3", "In = {}", "In = [1, 2]", "del In, Out"])
+def test_a_notebook_whose_history_is_gone_begins(clobbered: str, shell: InteractiveShell) -> None:
+    run(shell, PARAMETERS, clobbered, "tmp = 3\nresults = {}\nopen = None\nPAPERMILL_INPUT_PATH = 'x'")
+    assert run(shell, SETTINGS, LATER) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("cells", "named"),
+    [
+        (["# Parameters\nwholly_other = 1"], "wholly_other"),
+        (["# Parameters\nlamda = [1, 2]\nPAPERMILL_INPUT_PATH = 'x'"], "lamda"),
+        (["# Parameters\nlamda = float('nan')"], "lamda"),
+        (["seed: int = 1\nlamb: float = 2.0"], "lamb"),
+        (["seed = 1\nlamb = 8/255"], "lamb"),
+        (["seed = 1\nlamda = None", "# Parameters\nSeed = 2"], "Seed, lamda"),
+    ],
+)
+def test_what_papermill_passes_and_what_is_misspelt_is_refused(
+    cells: list[str], named: str, shell: InteractiveShell
+) -> None:
+    *_, error = run(shell, *cells, SETTINGS)
+    assert isinstance(error, chapter.ParameterError)
+    assert str(error).startswith(f"unknown parameter {named}; this notebook takes ")
+
+
 @pytest.mark.parametrize(
     "call",
     ["chapter.begin(globals())", "chapter.begin_profile(globals())", "chapter.begin_records(globals(), eps=('1',))"],
@@ -82,6 +140,19 @@ def test_a_bad_value_is_one_line_without_a_traceback(
     shown = [line for line in capsys.readouterr().out.splitlines() if line]
     assert shown == [f"ParameterError: {error}"]
     assert shown[0].startswith("ParameterError: eps: expected ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [["--report-mode"], ["--inject-paths"], ["--inject-input-path", "--inject-output-path"], ["-b", "bGFtOiAy"]],
+)
+def test_papermill_may_be_given_any_of_its_options(options: list[str], tmp_path: Any) -> None:
+    cells = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}), new_code_cell(SETTINGS)]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "in.ipynb")
+    command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "-k", "python3", "-p", "seed", "3", *options]
+    end = subprocess.run([*command, "--language", "python"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert end.returncode == 0, end.stderr
 
 
 @pytest.mark.slow
@@ -138,7 +209,9 @@ def test_pages_of_records_and_the_chapter_about_any_model_take_their_own() -> No
         chapter.begin_records(IPYTHON | {"record": "gpu"}, record=("all", "cpu"))
     assert chapter.begin_profile(IPYTHON | {"network": None, "eps": "8/255"}) == {"eps": 8 / 255}
     with pytest.raises(ValueError, match="unknown parameter model; this notebook takes eps"):
-        chapter.begin_profile(IPYTHON | {"model": None, "eps": 0.1})
+        chapter.begin_profile(IPYTHON | {"model": None, "eps": 0.1, "In": ["# Parameters\nmodel = None\neps = 0.1\n"]})
+    with pytest.raises(ValueError, match=r"^network: torchvision has no classifier 'resnet51'; did you mean resnet50"):
+        chapter.begin_profile(IPYTHON | {"network": "torchvision:resnet51", "data": "photos"})
     with pytest.raises(ValueError, match="network, data: one needs the other"):
         chapter.begin_profile(IPYTHON | {"network": "torchvision:resnet50", "data": None})
     with pytest.raises(ValueError, match="record: not set; run the cell of parameters first"):

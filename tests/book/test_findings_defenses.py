@@ -42,9 +42,9 @@ def strong(**accuracy: float) -> dict[str, Record]:
     return {name: Record("strong-accuracy", accuracy.get(name, 0.25), config) for name in LABELS}
 
 
-def test_the_live_sentences_count_attacks_beyond_the_interval() -> None:
-    """Of 1,000 images the 95% interval of a difference near one half is 4.4 points wide to each side."""
-    better = {"pgd": 0.55, "fgsm": 0.54, "mi_fgsm": 0.4, "clean": 0.9}
+def test_the_live_sentences_count_attacks_that_chance_does_not_explain() -> None:
+    """Of 1,000 images a difference of 5 points near one half has p = 0.025, which Holm's correction turns down."""
+    better = {"pgd": 0.56, "fgsm": 0.54, "mi_fgsm": 0.4, "clean": 0.9}
     found = findings.defenses_live(live(1000, sns_sen_adv=better), strong(pat=0.3, vanilla=0.0)).data
     assert "On 1,000 test images of digits, one seed" in found
     assert (

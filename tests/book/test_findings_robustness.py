@@ -68,18 +68,17 @@ def test_what_was_found_orders_networks_by_their_lowest_accuracy() -> None:
 def test_published_rows_are_sorted_by_the_same_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "RESULTS", tmp_path)
     text = findings.robust_rows(FOLDER).data
-    assert text.count(": none.") == 3
-    for row, pgd, auto, failed in (("vanilla", 0.0, 0.0, "one_step"), ("pat", 0.5, 0.2, ""), ("nat", 0.2, 0.06, "")):
+    assert text.count(": none.") == 4
+    measured = (("vanilla", 0.0, 0.0, "one_step"), ("pat", 0.5, 0.2, ""), ("nat", 0.2, 0.06, ""), ("eat", 0.0, 0.0, ""))
+    for row, pgd, auto, failed in measured:
         put(row, "pgd-accuracy", {"clean": 0.9, "pgd": pgd}, n=100, attack={"steps": 10})
         put(row, "autoattack", {"accuracy": auto, "warnings": []}, n=100)
         put(row, "sanity-checks", checks(failed).result, n=100)
     put("alp", "pgd-accuracy", {"clean": 0.9, "pgd": 0.5}, n=100, attack={"steps": 10})  # without AutoAttack: left out
-    robust, others, failing = findings.robust_rows(FOLDER).data.strip().splitlines()
-    assert robust.endswith("above 5%): PAT (50.00% under the paper's PGD, 20.00% under AutoAttack).")
-    assert others == (
-        "- **Not robust**: Vanilla (0.00% under the paper's PGD); NAT (20.00% under the paper's PGD, 6.00% under "
-        "AutoAttack)."
-    )
+    robust, others, fallen, failing = findings.robust_rows(FOLDER).data.strip().splitlines()[2:]
+    assert robust.endswith("above 5%): PAT (50.00%, 20.00% under AutoAttack).")
+    assert others == "- **Not robust**: NAT (20.00%, 6.00% under AutoAttack)."
+    assert fallen == "- **No image is right** under the paper's own PGD: Vanilla; EAT."
     assert failing == "- **Checks failed**: Vanilla: one step."
 
 

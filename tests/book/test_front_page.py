@@ -53,7 +53,7 @@ def test_live_accuracies_and_the_papers_are_in_percent(
     assert (found["pat_clean"], found["pat_pgd"], found["pat_strong"]) == (90.0, 12.5, 6.25)
     assert (found["paper_pat_clean"], found["paper_pat_pgd"]) == (85.16, 46.04)
     assert "run live." in found["this_build"].data
-    assert found["against_paper"].data.startswith('<img alt="One line per network')
+    assert found["against_paper"].data.startswith('<div class="figure-scroll"><img alt="One line per network')
     assert found["recorded_pat_pgd"] == "not run"
 
 

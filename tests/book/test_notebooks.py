@@ -42,10 +42,11 @@ def code_cells(path: Path) -> list[nbformat.NotebookNode]:
 def first_seconds(path: Path, **injected: Any) -> None:
     """What a notebook does before it computes anything: take its parameters, the injected ones too, and read them."""
     _, parameters, guard = code_cells(path)[:3]
-    namespace: dict[str, Any] = {}
-    exec(parameters.source, namespace)
-    namespace.update(injected)
-    exec(guard.source, namespace)
+    as_papermill = "# Parameters\n" + "".join(f"{name} = {value!r}\n" for name, value in injected.items())
+    namespace: dict[str, Any] = {"In": [""]}  # what was run, as IPython has it
+    for source in (parameters.source, as_papermill, guard.source):
+        namespace["In"].append(source)
+        exec(source, namespace)
 
 
 def test_there_are_eight_chapters() -> None:

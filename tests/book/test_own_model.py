@@ -1,8 +1,13 @@
 """Table and findings of the chapter on a model of one's own, from a profile made up by hand."""
 
+from pathlib import Path
+
+import pytest
 import torch
+from markdown import table_rows
 
 from snslib.book import findings, tables
+from snslib.files import write_json
 from snslib.profile.layers import Layer
 from snslib.profile.report import Profile
 
@@ -70,3 +75,25 @@ def test_where_nothing_changes_nothing_is_said_of_how_alike_neurons_are() -> Non
     lines = found(profile(first=[0.0, 0.0]))
     assert len(lines) == 3
     assert lines[-1] == "- 2 of 2 neurons never changed."
+
+
+def test_the_networks_that_were_tried_are_those_of_the_record(results: Path) -> None:
+    assert tables.models_tried().data == "*Not run yet.*"
+    measured = {"outcome": "measured", "image_size": 64, "layers": 26, "neurons": 3944, "seconds": 2.7}
+    models = {"torchvision:squeezenet1_1": measured, "timm:none": {"outcome": "ended with status 1: <b>"}}
+    versions = {"versions": {"torch": "2.15"}}
+    entry = {"images": 4, "models": {name: found | versions for name, found in models.items()}}
+    write_json(results / "models_tried.json", entry)
+    shown = table_rows(tables.models_tried())
+    assert shown[1] == ["`torchvision:squeezenet1_1`", "64", "26", "3,944", "3", "measured"]
+    assert shown[2][1:5] == [""] * 4
+    assert "<b>" not in shown[2][5]
+    assert "4 random images" in tables.models_tried().data
+    assert "torch 2.15" in tables.models_tried().data
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"images": 4, "models": {}}', '{"images": 4, "models": {"a": 1}}'])
+def test_a_damaged_record_of_networks_that_were_tried_is_named(results: Path, text: str) -> None:
+    results.mkdir(exist_ok=True)
+    (results / "models_tried.json").write_text(text)
+    assert "is damaged" in tables.models_tried().data

@@ -55,6 +55,30 @@ def test_the_cost_is_in_epochs_and_minutes(results: Path) -> None:
     assert ["ALP", "not run", *[""] * 5] in lines
 
 
+OF_OTHER_FILES = {
+    "half": lambda path: path.write_bytes(path.read_bytes()[:-60]),
+    "empty": lambda path: path.write_bytes(b""),
+    "another byte": lambda path: path.write_bytes(path.read_bytes().replace(b"seconds", b"sekunde")),
+    "of another row": lambda path: save_tensors(
+        path, {"x": torch.zeros(1)}, {"history": EPOCHS, "name": f"{FOLDER}/nat"}
+    ),
+    "without a history": lambda path: save_tensors(path, {"x": torch.zeros(1)}, {"recipe": {}}),
+    "of no epochs": lambda path: save_tensors(path, {"x": torch.zeros(1)}, {"history": []}),
+    "of other epochs": lambda path: save_tensors(path, {"x": torch.zeros(1)}, {"history": [1, 2]}),
+}
+EPOCHS = [{"pgd": 0.1, "seconds": 90.0}]
+
+
+@pytest.mark.parametrize("damage", OF_OTHER_FILES)
+def test_a_damaged_model_hides_no_other_row_of_the_cost_and_is_named(damage: str, results: Path) -> None:
+    for row in ("pat", "alp"):
+        save_tensors(results / FOLDER / f"{row}.safetensors", {"x": torch.zeros(1)}, {"history": EPOCHS})
+    OF_OTHER_FILES[damage](results / FOLDER / "pat.safetensors")
+    lines = [cells(line) for line in tables.cost(FOLDER).data.splitlines() if line.startswith("|")]
+    assert ["PAT", "`pat.safetensors` is damaged", *[""] * 5] in lines
+    assert ["ALP", "1", "2", "10.00%", "1 (2 min)", "never", "never"] in lines
+
+
 def test_every_row_of_fig_3b_is_in_its_figure_and_those_not_run_are_left_out(results: Path) -> None:
     assert {row for values in accuracies.FIG_3B.values() for row in values.values()} == set(rows.FIG_3B)
     assert accuracies.over_settings(FOLDER) == {}

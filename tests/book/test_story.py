@@ -20,7 +20,9 @@ def test_every_picture_and_verdict_of_the_front_page_is_made_and_no_other() -> N
     used |= set(re.findall(r"executed/scorecard\.ipynb::(verdict_\w+)", page))
     made = story.recorded(FOLDER, claims.scorecard(FOLDER))
     assert used == set(made)
-    assert all(made[name].data.startswith("<img alt=") for name in made if name.startswith("story_"))
+    assert all(
+        made[name].data.startswith('<div class="figure-scroll"><img alt=') for name in made if name.startswith("story_")
+    )
 
 
 def test_verdicts_are_those_of_the_scorecard() -> None:
@@ -44,4 +46,4 @@ def test_what_is_not_recorded_is_said_to_be_missing(tmp_path: Path, monkeypatch:
 def test_the_attacked_image_is_the_figure_that_was_drawn() -> None:
     figure, _ = plt.subplots()
     plt.close(figure)
-    assert story.attacked(figure).data.startswith('<img alt="A test image')
+    assert story.attacked(figure).data.startswith('<div class="figure-scroll"><img alt="A test image')

@@ -406,7 +406,9 @@ BAD_LABELS: dict[str, tuple[str, Callable[[Tensor, Tensor], tuple[Any, Any]], di
     "y negative": ("y", lambda x, y: (x, y - 4), {}),
     "y too few": ("y", lambda x, y: (x, y[1:]), {}),
     "y float": ("y", lambda x, y: (x, y.float()), {}),
-    "y int32": ("y", lambda x, y: (x, y.int()), {}),
+    "y bool": ("y", lambda x, y: (x, y.bool()), {}),
+    "y a list of fractions": ("y", lambda x, y: (x, [0.5] * len(y)), {}),
+    "y a text": ("y", lambda x, y: (x, "0" * len(y)), {}),
     "y one-hot": ("y", lambda x, y: (x, F.one_hot(y, 4)), {}),
 }
 BAD_STEPS: dict[str, tuple[str, Callable[[Tensor, Tensor], tuple[Any, Any]], dict[str, Any]]] = {

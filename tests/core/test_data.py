@@ -42,7 +42,16 @@ def test_split_refuses_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match=r"labels must be int64 of shape \(4,\), got int64 of shape \(3,\)"):
         Split(images, labels[:3])
     with pytest.raises(ValueError, match="labels must be int64"):
-        Split(images, labels.int())
+        Split(images, labels.float())
+
+
+def test_labels_are_whole_numbers_of_any_kind() -> None:
+    images, labels = split_of(4).images, split_of(4).labels
+    for whole in (labels.int(), labels.numpy(), labels.numpy().astype("uint8"), labels.tolist()):
+        taken = Split(images, whole).labels
+        assert taken.dtype == torch.int64
+        assert torch.equal(taken, labels)
+    assert Split(images, labels).labels is labels
 
 
 # --- to_float and augment ---

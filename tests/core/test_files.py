@@ -75,7 +75,7 @@ def test_a_state_that_names_other_tensors_is_damaged(tmp_path: Path) -> None:
         load_tensors(tmp_path / "file")
 
 
-@pytest.mark.parametrize("text", ["", '{"a": 1', "[NaN]", "[1, -Infinity]", "\xff"])
+@pytest.mark.parametrize("text", ["", '{"a": 1', "[NaN]", "[1, -Infinity]", "\xff", "[" * 100_000])
 def test_what_is_not_json_is_not_read(text: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(text.encode("latin1"))
     with pytest.raises(ValueError):  # noqa: PT011  as Python's parser says it

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snslib.sensitivity import mean_over_images
+from snslib.means import mean_over_images
 
 
 class Doubles(nn.Module):
@@ -66,5 +66,5 @@ def test_what_has_no_mean_is_named() -> None:
         mean_over_images(Doubles(), inputs, {"other": total})
     with pytest.raises(ValueError, match="unused did not run"):
         mean_over_images(Doubles(), inputs, {"twice": total, "unused": total})
-    with pytest.raises(ValueError, match="'twice' are not finite"):
+    with pytest.raises(ValueError, match="'twice' is not finite"):
         mean_over_images(Doubles(), inputs, {"twice": lambda output: output.sum(0) / 0})

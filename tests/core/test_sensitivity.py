@@ -409,7 +409,7 @@ def test_important_neurons_sums_over_positions() -> None:
     """Two neurons with two positions: contributions (.8 * 1 - .8 * 1, .3 * 1 + .3 * 1) = (0, .6)."""
     model = TwoLayers([[1.0, -1.0, 1.0, 1.0], [0.0] * 4], channels=2)
     x = torch.tensor([0.8, 0.8, 0.3, 0.3]).view(1, 1, 2, 2)
-    assert important_neurons(model, x, target=0, layer="pool", k1=1, k2=1).tolist() == [1]
+    assert important_neurons(model, x, target=0, layer="pool", k1=1, k2=1, axis=1).tolist() == [1]
 
 
 def test_important_neurons_takes_the_named_classifier() -> None:

@@ -297,7 +297,7 @@ X, ONE = torch.zeros(2, 3, 8, 8), torch.tensor([0.5])
         (lambda net, s: top_images(net, s, "pool", [0], k=0), r"^k: "),
         (lambda net, s: top_images(net, s.take(0), "pool", [0]), r"^split: got no images"),
         (lambda net, s: top_images(net, s, "nowhere", [0]), r"^layers: .*'nowhere'"),
-        (lambda net, s: top_images(net, s, "unused", [0]), r"^layer: 'unused' did not run"),
+        (lambda net, s: top_images(net, s, "unused", [0]), r"^layers: unused did not run"),
         (lambda net, s: top_images(net, s, "head", [0]), r"^layer: 'head' outputs \(5, 2\).*maps"),
         (lambda net, s: top_images(net, s, "pool", [0, 4]), r"^units: 'pool' has channels 0\.\.3, got \[0, 4\]"),
         (lambda net, s: top_images(net, s, "pool", [-1]), r"^units: 'pool' has channels"),

@@ -13,6 +13,7 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
+from processes import at_once
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import convnext
@@ -326,6 +327,56 @@ def test_labels_may_be_predicted(folder: Path, tmp_path: Path) -> None:
     assert "no clean accuracy" in (tmp_path / "out" / "report.html").read_text()
 
 
+class Red(Mixing):
+    """Twelve classes, of which an image's is its red in steps of 20."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 12)
+        with torch.no_grad():
+            self.head.weight.zero_()
+            levels = torch.arange(12) * 20 / 255
+            self.head.weight[:, 0] = 2 * levels
+            self.head.bias.copy_(-levels.square())  # up to what all have, -(red - level)^2
+
+
+def painted(path: Path, red: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), (red, 0, 0)).save(path)
+
+
+def test_numbered_class_folders_are_outputs_by_their_number_and_junk_is_said(tmp_path: Path) -> None:
+    for number in range(12):
+        painted(tmp_path / "photos" / str(number) / "a.png", 20 * number)
+    for name in ("__MACOSX/0/._a.png", ".ipynb_checkpoints/a.png", "3/._a.png", "4/Thumbs.db", "b.txt"):
+        painted(tmp_path / "junk.png")
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "junk.png").rename(tmp_path / "photos" / name)
+    lines: list[str] = []
+    found = profile(Red(), tmp_path / "photos", eps=0, progress=lines.append)
+    assert found.clean == 1
+    left_out = "left out: 1 .txt, 1 Thumbs.db, 1 hidden, 1 in .ipynb_checkpoints, 1 in __MACOSX"
+    order = "class folders in the order of their numbers: 0, 1, 2, … (by name it would be 0, 1, 10, …)"
+    assert lines[0] == f"{tmp_path / 'photos'}: {left_out}; {order}"
+    assert f"12 images of {tmp_path / 'photos'} ({left_out}; " in found.provenance
+
+    predicted = profile(Red(), tmp_path / "photos", eps=0, labels="predicted", progress=lines.append)
+    assert predicted.about["n"] == 12
+    assert lines[2] == f"{tmp_path / 'photos'}: {left_out}"
+
+
+def test_the_validation_images_of_tiny_imagenet_are_read_as_they_are_unpacked(tmp_path: Path) -> None:
+    lines = []
+    for number in range(12):
+        painted(tmp_path / "val" / "images" / f"val_{11 - number}.JPEG", 20 * number)
+        lines.append(f"val_{11 - number}.JPEG\tn{number:08}\t0\t32\t44\t62\n")
+    (tmp_path / "val" / "val_annotations.txt").write_text("".join(lines))
+    assert profile(Red(), tmp_path / "val", eps=0).clean == 1
+    painted(tmp_path / "train" / "n00000000" / "images" / "a.JPEG")
+    with pytest.raises(ValueError, match=r"^data: .* is a data set of train, val; pass one of these, such as .*val$"):
+        profile(Red(), tmp_path)
+
+
 def test_weights_come_from_either_kind_of_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_module(tmp_path, monkeypatch)
     trained = Mixing()
@@ -373,7 +424,7 @@ def write_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": "resnet50"}, "model: expected torchvision:NAME or package.module:function, got 'resnet50'"),
+        ({"model": "resnet50"}, "model: expected torchvision:NAME, .* or package.module:function, got 'resnet50'"),
         ({"model": "torchvision:resnet51"}, "no classifier 'resnet51'; did you mean resnet50"),
         ({"model": "no_such:net"}, "'no_such' cannot be imported .*PYTHONPATH"),
         ({"model": "broken:net"}, "'broken' cannot be imported .*no_such_package"),
@@ -389,14 +440,13 @@ def write_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"weights": "text.pt"}, "weights: .*text.pt cannot be read"),
         ({"weights": "text.safetensors"}, "weights: .*text.safetensors cannot be read"),
         ({"weights": "object.pt"}, "weights: .*object.pt cannot be read"),
-        ({"weights": "checkpoint.pt"}, "holds a dictionary of epoch, state_dict, not a state dict; save"),
         (
             {"weights": "other.pt"},
             "does not fit: Missing.*colours.weight.*Unexpected.*stem.*size mismatch.*head.weight",
         ),
         ({"layers": ["color"]}, "layers: the model has no layer 'color'; did you mean colours"),
         ({"layers": ["colours"], "channel_axis": 4}, r"channel_axis: 'colours' outputs \(1, 4, 64, 64\).* got 4"),
-        ({"layers": ["colours"], "channel_axis": 0}, "axis 1 to 3, got 0"),
+        ({"layers": ["colours"], "channel_axis": 0}, "channel_axis: 'colours' .* 1 to 3, got 0"),
         ({"channel_axis": 1}, "channel_axis: is for named layers"),
         ({"data": "nowhere"}, "data: nowhere is no folder"),
         ({"data": "empty"}, "data: empty holds no class folders; .*labels='predicted'"),
@@ -428,7 +478,6 @@ def test_what_does_not_fit_is_named(
     for name in ("text.pt", "text.safetensors"):
         Path(name).write_text("no weights")
     torch.save(Mixing(), "object.pt")
-    torch.save({"epoch": 3, "state_dict": Mixing().state_dict()}, "checkpoint.pt")
     torch.save({"stem": torch.ones(1), "head.weight": torch.ones(3, 4)}, "other.pt")
     for name in (
         "empty",
@@ -492,6 +541,21 @@ def test_an_old_report_is_not_overwritten_and_nothing_is_computed_first(tmp_path
         profile(Never(), greys(2), tmp_path)
 
 
+def test_of_reports_that_are_written_to_one_folder_at_once_one_is_and_the_others_are_refused(tmp_path: Path) -> None:
+    def write(number: int) -> str:
+        try:
+            measure._write(tmp_path / "out", {"a": str(number), "b": str(number)})
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    said = at_once(4, write)
+    refused = f"out: {tmp_path / 'out'} is there already"
+    assert [line.startswith(refused) for line in sorted(said)] == [False, True, True, True]
+    assert [*tmp_path.iterdir()] == [tmp_path / "out"]
+    assert {path.read_text() for path in (tmp_path / "out").iterdir()} == {str(said.index(""))}
+
+
 # --- parameters ---
 
 
@@ -504,6 +568,12 @@ def test_parameters_are_read_as_a_shell_passes_them() -> None:
     for name, value in {"epss": 1, "eps": "big", "n_images": "1.5", "mean": "a,b,c", "layers": 3}.items():
         with pytest.raises(ValueError, match=name):
             options.from_parameters({name: value})
+
+
+@pytest.mark.parametrize("network", ["resnet50", "torchvision:resnet51", "timm", ":", "a:"])
+def test_a_bad_name_is_refused_before_anything_is_computed_by_what_it_is_called_there(network: str) -> None:
+    with pytest.raises(ValueError, match=r"^network: (expected torchvision:NAME|torchvision has no classifier)"):
+        options.from_parameters({"network": network})
 
 
 def test_the_command_explains_every_argument(

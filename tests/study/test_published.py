@@ -147,6 +147,10 @@ OF_A_RECORD: dict[str, Callable[[str], str]] = {
     "infinite": lambda text: changed(json.loads(text), result={"clean": 1}).replace('"clean": 1', '"clean": 1e999'),
     "a list": lambda text: changed(json.loads(text), config=[]),
     "nothing at all": lambda text: text.replace('"what"', '"that"', 1),
+    "a number for a device": lambda text: changed(json.loads(text), device=3),
+    "no commit": lambda text: changed(json.loads(text), commit=[]),
+    "a text for a time": lambda text: changed(json.loads(text), seconds="long"),
+    "a list of versions": lambda text: changed(json.loads(text), versions=["2.6"]),
 }
 
 

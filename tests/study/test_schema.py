@@ -56,6 +56,9 @@ def test_results_are_taken(what: str, result: Any) -> None:
         ("sensitivity", {"sigma": {"conv1": [1.0]}}, "result has not the names sigma, activation"),
         ("sensitivity", {"sigma": {"fc": []}, "activation": {"fc": [1]}}, "result.sigma.fc is no list of results"),
         ("autoattack", {"accuracy": 0.5, "warnings": [1]}, "result.warnings[0] is no text but 1"),
+        ("accuracy", {"clean": 0.5, "<b>": 0.5}, "result has a name that none has, '<b>'"),
+        ("accuracy", {"clean": 0.5, "": 0.5}, "result has a name that none has, ''"),
+        ("sensitivity", {"sigma": {"a|b": [1.0]}, "activation": {"fc": [1]}}, "result.sigma has a name that none has"),
         ("autoattack", {"accuracy": 0.5, "warnings": "none"}, "result.warnings is no list of results"),
     ],
 )

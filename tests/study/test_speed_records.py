@@ -60,6 +60,23 @@ def test_a_damaged_file_is_named_and_hides_no_other_device(text: str, folder: Pa
         speed_records.read("cpu")
 
 
+SECTIONS = ["[]", "3", "null", "{}", '{"rows": 3}', '{"rows": [3]}', '{"rows": [{}]}', '{"rows": [{"x": NaN}]}']
+ROWS = ['{"x": 1}, {"y": 1}', '{"x": 1}, {"x": "1"}', '{"x": 1}, {}', '{"x": 1}, {"x": 1e999}', '{"x": null}']
+
+
+@pytest.mark.parametrize("section", [*SECTIONS, *(f'{{"rows": [{rows}]}}' for rows in ROWS)])
+def test_a_damaged_section_is_named_and_hides_no_other(section: str, folder: Path) -> None:
+    path = folder / "speed_cpu.json"
+    path.write_text(f'{{"attacks": {section}, "pages": {json.dumps(CPU["pages"])}}}')
+    with pytest.warns(UserWarning, match=rf"left out: attacks of {path} is damaged .*git checkout"):
+        assert speed_records.read() == SpeedRecords({"cpu": {"pages": CPU["pages"]}})
+
+
+def test_whole_numbers_and_others_are_of_one_kind(folder: Path) -> None:
+    (folder / "speed_cpu.json").write_text('{"growth": {"rows": [{"x": 1}, {"x": 0.5}]}}')
+    assert speed_records.read().rows("growth") == {"cpu": [{"x": 1}, {"x": 0.5}]}
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"2.9.0": {}}', '{"2.9.0": {"wrong": 3}}'])
 def test_damaged_records_of_convolutions_are_named(text: str, folder: Path) -> None:
     (folder / "convolutions.json").write_text(text)

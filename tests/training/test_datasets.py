@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torchvision.datasets import CIFAR10
 
 from snslib.data import Dataset, Split
 from snslib.training import datasets
@@ -248,6 +250,80 @@ def test_absent_set_tells_what_would_do(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is not in .*put a whole copy there.*SNSLIB_DATA") as error:
         load_dataset(name, tmp_path / "nowhere")
     assert ("download=True" in str(error.value)) == (name == "cifar10")
+
+
+# --- what torchvision made ---
+
+
+@pytest.fixture
+def batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A root with `cifar-10-batches-py`, of 60 images in all, whose MD5 sums torchvision expects."""
+    folder = tmp_path / "data" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    sums = {}
+
+    def dump(name: str, content: dict[str, object]) -> None:
+        (folder / name).write_bytes(pickle.dumps(content))
+        sums[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
+
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    for place, name in enumerate(names):
+        pixels = np.random.default_rng(place).integers(0, 256, (10, 3072), dtype=np.uint8)
+        dump(name, {"data": pixels, "labels": [*range(10)]})
+    dump("batches.meta", {"label_names": [f"c{i}" for i in range(10)]})
+    listed = [(name, sums[name]) for name in names]
+    monkeypatch.setattr(CIFAR10, "train_list", [list(each) for each in listed[:5]])
+    monkeypatch.setattr(CIFAR10, "test_list", [list(listed[5])])
+    monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": sums["batches.meta"]})
+    monkeypatch.setattr("urllib.request.urlopen", None)
+    return folder.parent
+
+
+@pytest.mark.parametrize("place", ["root", "root is the folder", "in cifar10"])
+@pytest.mark.parametrize("download", [False, True])
+def test_the_folder_that_torchvision_made_is_used(batches: Path, place: str, download: bool) -> None:
+    root = batches
+    if place == "root is the folder":
+        root = batches / "cifar-10-batches-py"
+    if place == "in cifar10":
+        (batches / "cifar10").mkdir()
+        (batches / "cifar-10-batches-py").rename(batches / "cifar10" / "cifar-10-batches-py")
+    before = sorted(batches.rglob("*"))
+    found = load_dataset("cifar10", root, download=download)
+    assert (len(found.train), len(found.test), found.official) == (50, 10, True)
+    assert found.classes == tuple(f"c{i}" for i in range(10))
+    assert found.test.labels.tolist() == [*range(10)]
+    planes = np.random.default_rng(5).integers(0, 256, (10, 3072), dtype=np.uint8)  # a plane for each colour
+    assert np.array_equal(found.test.images.flatten(1).numpy(), planes)
+    assert sorted(batches.rglob("*")) == before  # read where it is
+
+
+def test_a_changed_batch_of_torchvisions_is_not_used(batches: Path) -> None:
+    path = batches / "cifar-10-batches-py" / "data_batch_3"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(ValueError, match=r"cifar-10-batches-py is damaged or not whole .*delete it, then"):
+        load_dataset("cifar10", batches)
+
+
+def test_arrays_come_before_what_torchvision_made(root: Path) -> None:
+    (root / "cifar-10-batches-py").mkdir()
+    (root / "cifar-10-batches-py" / "batches.meta").touch()
+    assert load_dataset("cifar10", root).name == "cifar10"
+
+
+def test_one_line_says_where_cifar10_is_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is not in") as error:
+        load_dataset("cifar10", tmp_path)
+    text = str(error.value)
+    assert "\n" not in text
+    for part in (tmp_path / "cifar10", tmp_path / "cifar-10-batches-py", "download=True", "SNSLIB_DATA"):
+        assert str(part) in text
+
+
+def test_the_official_folder_of_tiny_imagenet_is_not_taken_for_damaged_arrays(tmp_path: Path) -> None:
+    (tmp_path / "tiny-imagenet-200" / "train").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"holds folders of images, not arrays; 'folder:.*tiny-imagenet-200' reads"):
+        load_dataset("tiny-imagenet", tmp_path)
 
 
 # --- download ---

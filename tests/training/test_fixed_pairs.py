@@ -1,15 +1,18 @@
 """Training on what the frozen layers output equals training on the images."""
 
 import gc
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from snslib import disk
 from snslib.attacks import pgd
-from snslib.data import Dataset, batches, to_float
+from snslib.data import Dataset, Split, batches, to_float
 from snslib.training import fixed_pairs
 from snslib.training.datasets import load_dataset
 from snslib.training.fixed_pairs import FrozenLayersCache
@@ -133,6 +136,51 @@ def test_what_does_not_fit_in_memory_is_kept_in_float16_in_a_file(
     del pairs
     gc.collect()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_folder_for_temporary_files_is_told_before_anything_is_computed(
+    data: Dataset, one_megabyte: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its blocks the file would be mapped, and the process killed at the first page without room."""
+    monkeypatch.setattr(fixed_pairs.tempfile, "tempdir", str(one_megabyte))
+    monkeypatch.setattr(fixed_pairs, "IN_MEMORY", 1000)
+    many = replace(data, train=Split(data.train.images.repeat(80, 1, 1, 1), data.train.labels.repeat(80)))
+    monkeypatch.setattr(FrozenLayersCache, "_fill", lambda *_: pytest.fail("something is computed"))
+    told = r"^TMPDIR: \S+small takes no 3.28 MB \(No space left on device\), .*; free some, or .* TMPDIR=FOLDER"
+    with pytest.raises(ValueError, match=told):
+        FrozenLayersCache(vgg(), "conv8", many.train, torch.rand(6400, 3, 32, 32))
+    assert list(one_megabyte.iterdir()) == []
+
+
+def test_the_blocks_of_the_files_are_there_before_they_are_written_to(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fixed_pairs.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(fixed_pairs, "IN_MEMORY", 1000)
+    taken: list[int] = []
+    really = disk.allocate
+
+    def allocate(file: IO[bytes], size: int) -> None:
+        really(file, size)
+        taken.append(os.fstat(file.fileno()).st_blocks * 512)
+
+    monkeypatch.setattr(disk, "allocate", allocate)
+    pairs = FrozenLayersCache(vgg(), "conv8", data.train, torch.rand(80, 3, 32, 32))
+    assert pairs.stored is not None
+    assert [have >= part.nbytes for have, part in zip(taken, pairs.stored, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize(("first_layer", "memory"), [("conv8", 1000), ("conv2", 1000), ("conv8", 2**30), (None, 0)])
+def test_what_the_files_will_take_is_known_without_the_network(
+    first_layer: str | None, memory: int, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fixed_pairs.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(fixed_pairs, "IN_MEMORY", memory)
+    with torch.device("meta"):
+        shapes = build_model("vgg16", width=1 / 16).eval()
+    pairs = FrozenLayersCache(vgg(), first_layer, data.train, torch.rand(80, 3, 32, 32))
+    in_files = [part.nbytes for part in pairs.stored or () if part.dtype == torch.float16]
+    assert fixed_pairs.bytes_in_files(shapes, first_layer, 80, 32) == sum(in_files)
 
 
 def test_pairs_of_each_epoch_go_through_the_bottom_anew(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from snslib.book.figures.style import COLOURS
+from snslib.book.figures.style import COLOURS, literal
 from snslib.book.text import radius
 from snslib.training.loop import History
 
@@ -32,7 +32,7 @@ def image_grid(images: Tensor, labels: Tensor, classes: Sequence[str], columns: 
         ax.set_axis_off()
     for ax, image, label in zip(axes.flat, images, labels.tolist(), strict=False):
         _show(ax, image)
-        ax.set_title(classes[label][:NAME_LENGTH], fontsize=11)
+        ax.set_title(_short(classes[label]), fontsize=11)
     plt.close(fig)
     return fig
 
@@ -122,7 +122,7 @@ def adversarial_panel(
             top, bottom = axes[2 * row, place], axes[2 * row + 1, place]
             confidence, guess = logits[column][image].softmax(0).max(0)
             sign, colour = ("✓", "black") if guess == y[image] else ("✗", WRONG)
-            name = classes[int(guess)][:NAME_LENGTH]
+            name = _short(classes[int(guess)])
             top.set_xlabel(f"{sign} {name}\n{100 * float(confidence):.0f}%", color=colour, fontsize=11)
             if column == "clean":
                 _show(top, x[image])
@@ -179,13 +179,13 @@ def growing_attack(
     figures = []
     for image, chances in zip(adversarial, probabilities, strict=True):
         fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.8), width_ratios=(1, 1, 1.1))
-        titles = (f"$x'$, a {classes[y][:NAME_LENGTH]}", f"$x' - x$, {factor:.3g} times")
+        titles = (f"$x'$, a {_short(classes[y])}", f"$x' - x$, {factor:.3g} times")
         for ax, picture, title in zip(axes, (image, 0.5 + factor * (image - x)), titles, strict=False):
             _show(ax, picture)
             ax.set(title=title, xticks=[], yticks=[])
         guess = int(chances.argmax())
         colours = [WRONG if place == guess != y else "black" if place == y else "0.6" for place in shown]
-        names = [f"{classes[place][:NAME_LENGTH]}{' ✓' if place == y else ''}" for place in shown]
+        names = [f"{_short(classes[place])}{' ✓' if place == y else ''}" for place in shown]
         axes[2].barh(names, [100 * float(chances[place]) for place in shown], color=colours)
         axes[2].invert_yaxis()
         axes[2].set(title="prediction, %", xlim=(0, 103))
@@ -193,6 +193,11 @@ def growing_attack(
         plt.close(fig)
         figures.append(fig)
     return figures
+
+
+def _short(name: str) -> str:
+    """The name of a class, or what fits of it."""
+    return literal(name[:NAME_LENGTH])
 
 
 def _show(ax: Axes, image: Tensor) -> None:

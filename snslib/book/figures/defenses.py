@@ -90,7 +90,7 @@ def by_layer(
     Args:
         means: label (a defense's name, or any other text) to layer to value; all of the same layers.
         ylabel: what the value is.
-        stabilised: layers to shade: those that SNS trained.
+        stabilised: layers to shade, as far as they are shown: those that SNS trained.
         log: a logarithmic axis, since layers differ by orders of magnitude.
     """
     fig, ax = plt.subplots(figsize=(7.5, 3.6))
@@ -100,8 +100,7 @@ def by_layer(
         colour, marker = (COLOURS[label], MARKERS[label]) if label in COLOURS else next(spare)
         heights = [values[layer] for layer in layers]
         ax.plot(layers, heights, color=colour, marker=marker, label=LABELS.get(label, label))
-    if stabilised:
-        places = [layers.index(layer) for layer in stabilised]
+    if places := [layers.index(layer) for layer in stabilised if layer in layers]:
         ax.axvspan(min(places) - 0.5, max(places) + 0.5, color="0.92", zorder=0, label="trained by SNS")
     ax.set(ylabel=ylabel, yscale="log" if log else "linear")
     ax.tick_params(axis="x", rotation=45)

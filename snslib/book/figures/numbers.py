@@ -4,8 +4,6 @@ Our figures label all that is data, even where no legend shows it. What has no l
 and shades across a panel, labelled or not.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +16,8 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
+
+from snslib import files
 
 COLUMNS = ("panel", "series", "x", "y", "x low", "x high", "y low", "y high", "value")
 
@@ -41,11 +41,8 @@ def to_csv(figure: Figure) -> str:
     if not table:
         return ""
     columns = [name for name in COLUMNS if any(row.get(name) for row in table)]
-    file = io.StringIO()
-    writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return file.getvalue()
+    lines = [[row.get(name, "").replace(r"\$", "$") for name in columns] for row in table]  # as figures write a dollar
+    return files.as_csv([columns, *lines])
 
 
 def _title(ax: Axes) -> str:
@@ -61,7 +58,7 @@ def _rows(ax: Axes) -> Iterator[dict[str, str]]:
             continue
         finite = np.isfinite([columns["x"], columns["y"]]).all(axis=0)
         columns = {name: np.asarray(values)[finite] for name, values in columns.items()}
-        cells = {name: [f"{value:.12g}" for value in values] for name, values in columns.items()}
+        cells = {name: ["" if np.isnan(v) else f"{v:.12g}" for v in values] for name, values in columns.items()}
         cells |= {"x": _named(ax.xaxis, columns["x"]), "y": _named(ax.yaxis, columns["y"])}
         for row in zip(*cells.values(), strict=True):
             yield {"series": label, **dict(zip(cells, row, strict=True))}

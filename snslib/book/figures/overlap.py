@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from snslib.attacks import ATTACKS
+from snslib.book.figures.style import literal
 from snslib.claims.numbers import targeted
 from snslib.claims.numbers.suppression import WAYS, accuracy_at
 from snslib.study.records import Record
@@ -41,7 +42,7 @@ def sensitive_and_important(record: Record, labels: Sequence[str]) -> Figure:
         ax.plot(x, panel["others"], "D", color="white", markeredgecolor="black", label="important for other classes")
         ax.axhline(targeted.chance(record), color="black", linestyle=":", label="chance")
         ax.set(title=title, xlabel="target class", xlim=(-0.6, len(labels) - 0.4), ylim=(0, 1))
-        ax.set_xticks(x, labels, rotation=0 if max(map(len, labels)) < 3 else 90)
+        ax.set_xticks(x, list(map(literal, labels)), rotation=0 if max(map(len, labels)) < 3 else 90)
         ax.grid(visible=False, axis="x")
     axes[0, 0].set_ylabel(f"Jaccard index, {record.config['layer']}")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from snslib.book.figures.style import COLOURS
+from snslib.book.figures.style import COLOURS, literal
 
 SENSITIVE, OTHERS = "#b03a00", "0.45"
 
@@ -36,7 +36,7 @@ def by_neuron(sigma: Mapping[str, Sequence[float]], omega: Mapping[str, Tensor])
             rasterized=True,
             label=label,
         )
-    ax.set_xticks(range(len(sigma)), list(sigma), rotation=45)
+    ax.set_xticks(range(len(sigma)), list(map(literal, sigma)), rotation=45)
     ax.set(ylabel=r"sensitivity $\sigma$", yscale="log")
     ax.legend(markerscale=1.6)
     plt.close(fig)
@@ -57,7 +57,7 @@ def ranked(layer: str, sigma: Sequence[float], k: int) -> Figure:
     for part, colour, label in ((slice(k), SENSITIVE, "sensitive neurons"), (slice(k, None), OTHERS, "other neurons")):
         held = heights[part].sum() / (heights.sum() or 1)
         ax.bar(places[part], heights[part], 0.8, color=colour, linewidth=0, label=f"{label}: {100 * held:.0f}% of σ")
-    ax.set_title(layer, loc="left")
+    ax.set_title(literal(layer), loc="left")
     ax.set(xlabel="neurons, the most sensitive first", ylabel=r"sensitivity $\sigma$", xlim=(0.4, len(heights) + 0.6))
     ax.grid(False, axis="x")
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=2, borderaxespad=0.2)

@@ -16,6 +16,11 @@ COLOURS = dict(zip(DEFENSES, cycle(sns.color_palette("colorblind")), strict=Fals
 MARKERS = dict(zip(DEFENSES, cycle("osPD*X^vdp<>"), strict=False))
 
 
+def literal(name: str) -> str:
+    """A name that somebody gave, as a text of Matplotlib, where a dollar would begin a formula."""
+    return " ".join(name.split()).replace("$", r"\$")
+
+
 def use_style() -> None:
     """The book's style, for every figure that follows: as SVG that is the same from run to run, and as PNG.
 

@@ -7,7 +7,7 @@ from IPython.display import Markdown
 
 from snslib.attacks import ATTACKS
 from snslib.book import labels
-from snslib.book.text import in_points, percent
+from snslib.book.text import in_points, percent, plain
 from snslib.claims import paper
 from snslib.claims.criteria import readings
 from snslib.claims.numbers.accuracies import Gain, accuracy_by_statistics, gain_over, printed
@@ -44,9 +44,10 @@ def defenses_live(records: Mapping[str, Record], strong: Mapping[str, Record]) -
     best = max(strong, key=lambda defense: strong[defense].result)
     left = {defense: percent(entry.result) for defense, entry in strong.items()}
     about = records["vanilla"]
-    data, width = about.data["name"], about.config["trained"]["width"]
+    data, width = plain(about.data["name"]), about.config["trained"]["width"]
     return Markdown(f"""
-On {about.config["n"]:,} test images of {data}, one seed, where a difference within its 95% interval does not count:
+On {about.config["n"]:,} test images of {data}, one seed, where a difference that chance may explain does not count
+(5%, with Holm's correction for the number of comparisons):
 
 - {LABELS["sns_sen_adv"]} is more accurate than PAT {wins("sns_sen_adv", "pat")}.
 - {LABELS["sns_sen_cls"]} (sensitive neurons) is more accurate than {LABELS["sns_all_cls"]} (all neurons)

@@ -8,7 +8,7 @@ from IPython.display import Markdown
 from torch import Tensor
 
 from snslib.attacks import ATTACKS
-from snslib.book.text import percent
+from snslib.book.text import percent, plain
 from snslib.claims import paper
 from snslib.claims.criteria.neurons import lose_regions_more, peaks, target_is_first, thirds, well_above
 from snslib.claims.numbers import targeted
@@ -49,7 +49,7 @@ def weights_for_target(record: Record, weight: Tensor) -> Markdown:
         record: of :func:`snslib.study.measurements.targeted_neurons`.
         weight: of fc, float (K, C), whose inputs are the neurons of the penultimate layer.
     """
-    found, layer = record.result, record.config["layer"]
+    found, layer = record.result, plain(record.config["layer"])
     every = [range(weight.shape[1])] * len(found["targets"])
     parts = []
     for images, title in targeted.IMAGES.items():
@@ -96,7 +96,7 @@ def first_of_fc(record: Record, classes: Sequence[str]) -> Markdown:
         classes: the names of the target classes.
     """
     hits = target_is_first(record.result["targets"], record.result["sensitive"]["fc"])
-    missed = [name for name, hit in zip(classes, hits, strict=True) if not hit]
+    missed = [plain(name) for name, hit in zip(classes, hits, strict=True) if not hit]
     end = f"; it is another neuron when the target is {', '.join(missed)}." if missed else "."
     return Markdown(f"The target is the most sensitive neuron of fc for **{sum(hits)} of {len(hits)}** classes{end}")
 
@@ -129,9 +129,10 @@ def sensitive_neurons(record: Record, suppression: Record, others: Mapping[str, 
         others: the same for "random" and "least" sensitive neurons.
     """
     digits = record.data["name"] == "digits"
+    layer = plain(record.config["layer"])
     caveat = "Digits at this width are a small stand-in: they can neither confirm nor refute numbers on CIFAR-10. "
     return Markdown(f"""
-- **Sensitive and important neurons of {record.config["layer"]}** (Fig. 2a; the paper calls their overlap very high).
+- **Sensitive and important neurons of {layer}** (Fig. 2a; the paper calls their overlap very high).
   Chance would give a mean Jaccard index of {targeted.chance(record):.2f}. {_overlap(record)}
 - **Shared weak spots** (Fig. 2b): {_shared_by_thirds(record)}
   The paper's own lists are alike at conv1 and different at conv13, but break the rule at conv11.

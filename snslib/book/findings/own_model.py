@@ -4,7 +4,7 @@ import math
 
 from IPython.display import Markdown
 
-from snslib.book.text import percent
+from snslib.book.text import code, percent
 from snslib.profile.report import Profile
 
 
@@ -19,14 +19,14 @@ def profiled_model(found: Profile) -> Markdown:
     if relative:
         least, most = min(relative, key=relative.__getitem__), max(relative, key=relative.__getitem__)
         lines.append(
-            f"Relative to its clean output, `{least}` is moved the least ({relative[least]:.2f}) and `{most}` the most "
-            f"({relative[most]:.2f})."
+            f"Relative to its clean output, {code(least)} is moved the least ({relative[least]:.2f}) and {code(most)} "
+            f"the most ({relative[most]:.2f})."
         )
     uneven = {name: value for name in found.layers if not math.isnan(value := _times_even(found, name))}
     if uneven:
         name = max(uneven, key=uneven.__getitem__)
         lines.append(
-            f"Neurons are the least alike in `{name}`: its {len(found.omega[name])} sensitive ones of "
+            f"Neurons are the least alike in {code(name)}: its {len(found.omega[name])} sensitive ones of "
             f"{found.layers[name].neurons} hold {100 * found.held(name):.0f}% of its sensitivity."
         )
     still = sum(int((sigma == 0).sum()) for sigma in found.sigma.values())

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from IPython.display import Markdown
 
-from snslib.book.text import percent, radius
+from snslib.book.text import percent, plain, radius
 from snslib.claims.criteria.robust import ROBUST, is_robust, peak
 from snslib.claims.numbers.robustness import Lowest, failed_by, failed_checks, lowest_accuracy, lowest_of
 from snslib.claims.statistics import interval
@@ -28,11 +28,13 @@ def lowest_under_attack(attacked: Mapping[str, Sequence[Record]]) -> Markdown:
         if lowest < first:
             strongest = f", {percent(lowest)} under {attack}, the attack that leaves the least"
         low, high = map(percent, interval(lowest, n))
-        lines.append(f"- {LABELS[network]}: {_first(first)}{strongest} (95% interval {low} to {high}).")
+        lines.append(
+            f"- {LABELS[network]}: {percent(first)} under the paper's PGD{strongest} (95% interval {low} to {high})."
+        )
     for network, records in attacked.items():
         warnings = [line for entry in records if entry.what == "autoattack" for line in entry.result["warnings"]]
         if warnings:
-            lines.append(f"- AutoAttack warns about {LABELS[network]}: {' '.join(warnings)}")
+            lines.append(f"- AutoAttack warns about {LABELS[network]}: {plain(' '.join(warnings))}")
     return Markdown("\n".join(lines))
 
 
@@ -73,7 +75,7 @@ def after_all_attacks(attacked: Mapping[str, Sequence[Record]], checks: Mapping[
     lost = {network: found.first - found.lowest for network, found in lowest.items()}
     most = max(lost, key=lost.__getitem__)
     about = attacked["vanilla"][0]
-    data, trained = about.data["name"], about.config["trained"]
+    data, trained = plain(about.data["name"]), about.config["trained"]
     return Markdown(f"""
 On {lowest["vanilla"].n} test images of {data}, one seed, eps {radius(about.config["attack"]["eps"])}:
 
@@ -89,32 +91,32 @@ networks.
 
 
 def robust_rows(folder: str) -> Markdown:
-    """Published rows that are robust after all attacks, those that are not, and the checks that they fail.
+    """Published rows that are robust after all attacks, those that are not or that fall to PGD, and failed checks.
 
     Args:
         folder: such as "cifar10/vgg16-w0.25".
     """
     lowest = lowest_accuracy(folder, ROWS)
     robust, others = _by_robustness(lowest)
+    fallen = [row for row in others if lowest[row].first == 0]
 
     def listed(rows: Iterable[str]) -> str:
         return "; ".join(f"{ROWS[row].label} ({_lost(lowest[row])})" for row in rows) or "none"
 
     failed = {row: names for row in lowest if (names := failed_checks(folder, row))}
     return Markdown(f"""
+In brackets the accuracy under the paper's PGD, and what the attack leaves that leaves the least.
+
 - **Robust after all attacks** (the 95% interval of the {RULE}): {listed(robust)}.
-- **Not robust**: {listed(others)}.
+- **Not robust**: {listed(row for row in others if row not in fallen)}.
+- **No image is right** under the paper's own PGD: {"; ".join(ROWS[row].label for row in fallen) or "none"}.
 - **Checks failed**: {"; ".join(f"{ROWS[row].label}: {', '.join(names)}" for row, names in failed.items()) or "none"}.
 """)
 
 
-def _first(accuracy: float) -> str:
-    return f"{percent(accuracy)} under the paper's PGD"
-
-
 def _lost(found: Lowest) -> str:
     stronger = f", {percent(found.lowest)} under {found.attack}" if found.lowest < found.first else ""
-    return _first(found.first) + stronger
+    return percent(found.first) + stronger
 
 
 def _by_robustness(lowest: Mapping[str, Lowest]) -> tuple[list[str], list[str]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from IPython.display import Markdown
 
+from snslib.book.text import plain
 from snslib.claims import claims
 from snslib.claims.claims import Claim
 from snslib.claims.criteria.outcome import Outcome
@@ -43,4 +44,4 @@ def paper_verdicts() -> Markdown:
 
 
 def _sources(outcomes: Iterable[Outcome]) -> str:
-    return "\n\n".join(f"*{line}*" for line in claims.provenance(list(outcomes)).splitlines())
+    return "\n\n".join(f"*{plain(line)}*" for line in claims.provenance(list(outcomes)).splitlines())

@@ -12,7 +12,7 @@ from snslib.book.tables.defenses import (
 )
 from snslib.book.tables.markdown import markdown_table
 from snslib.book.tables.neurons import accuracy_by_beta, shared_neurons, targeted_neurons
-from snslib.book.tables.own_model import profiled_layers
+from snslib.book.tables.own_model import models_tried, profiled_layers
 from snslib.book.tables.robustness import (
     gain_by_remedies,
     gain_without_neurons,
@@ -21,7 +21,7 @@ from snslib.book.tables.robustness import (
     remedied_neurons,
 )
 from snslib.book.tables.rows import by_statistics, cost, gain_over_control, stabilised_neurons, stronger_attacks
-from snslib.book.tables.scorecard import claims_decided, claims_elsewhere
+from snslib.book.tables.scorecard import claims_by_reading, claims_decided, claims_elsewhere
 from snslib.book.tables.sensitivity import most_sensitive
 from snslib.book.tables.speed import (
     convolutions,
@@ -45,6 +45,7 @@ __all__ = [
     "beside_paper",
     "by_statistics",
     "chosen_neurons",
+    "claims_by_reading",
     "claims_decided",
     "claims_elsewhere",
     "convolutions",
@@ -59,6 +60,7 @@ __all__ = [
     "harder_attacks",
     "layer_shapes",
     "markdown_table",
+    "models_tried",
     "most_sensitive",
     "profiled_layers",
     "rank_correlations",

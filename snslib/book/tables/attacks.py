@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from snslib.attacks import ATTACKS
 from snslib.book.tables.markdown import markdown_table
-from snslib.book.text import MODEL_NAMES, map_size, percent, radius
+from snslib.book.text import MODEL_NAMES, map_size, percent, plain, radius
 from snslib.claims import paper
 from snslib.claims.criteria.attacks import PAPER_EPS, TARGETED
 from snslib.data import Dataset
@@ -34,8 +34,8 @@ def data_set(data: Dataset, measured: int) -> Markdown:
     size = f"{data.image_size}×{data.image_size}"
     return markdown_table(
         ["data set", "classes", "image", "training", "validation", "test", "measured here"],
-        [[data.name, str(data.num_classes), size, *(f"{count:,}" for count in sizes)]],
-        f"Number of images: {data.origin}. Validation images are held out of the training images.",
+        [[plain(data.name), str(data.num_classes), size, *(f"{count:,}" for count in sizes)]],
+        f"Number of images: {plain(data.origin)}. Validation images are held out of the training images.",
         "tbl-data",
     )
 
@@ -117,7 +117,7 @@ def vanilla_beside_paper(accuracy: Record) -> Markdown:
     """
     columns = ("clean", *ATTACKS)
     ours, printed = accuracy.result, paper.table1()["vanilla"]
-    here = f"here: {accuracy.data['name']}, eps {radius(accuracy.config['attack']['eps'])}"
+    here = f"here: {plain(accuracy.data['name'])}, eps {radius(accuracy.config['attack']['eps'])}"
     return markdown_table(
         ["vanilla model", "clean", *ATTACKS.values()],
         [

@@ -9,6 +9,7 @@ from markdown_it.common.utils import escapeHtml
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from snslib.book import labels
+from snslib.book.text import in_a_cell
 
 
 class NumberedTable(Markdown):
@@ -38,7 +39,7 @@ def markdown_table(
 
     Args:
         header: titles of the columns.
-        rows: cells as Markdown.
+        rows: cells as Markdown; a name that somebody gave is one by :func:`snslib.book.text.plain` or ``code``.
         caption: a sentence or two.
         name: the label to refer to it by, such as "tbl-accuracy"; its number is that of :mod:`snslib.book.labels`.
         align: a letter l, c or r per column; by default the first column left and the others right.
@@ -46,7 +47,7 @@ def markdown_table(
     signs = {"l": ":--", "c": ":-:", "r": "--:"}
     align = align or "l" + "r" * (len(header) - 1)
     lines = [header, [signs[letter] for letter in align], *rows]
-    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    body = "\n".join("| " + " | ".join(map(in_a_cell, line)) + " |" for line in lines)
     return NumberedTable(labels.table(name), caption, body, name)
 
 

@@ -6,7 +6,7 @@ from IPython.display import Markdown
 
 from snslib.attacks import ATTACKS
 from snslib.book.tables.markdown import markdown_table
-from snslib.book.text import percent
+from snslib.book.text import percent, plain
 from snslib.claims import paper
 from snslib.claims.numbers.suppression import WAYS, accuracy_at, best_beta
 from snslib.evaluation.neuron_sets import by_layer, with_one_logit
@@ -64,7 +64,7 @@ def targeted_neurons(record: Record, classes: Sequence[str], caption: str, name:
             ranked = found["sensitive"][layer][place]
             shown = [f"**{n}**" if layer == "fc" and n == target else str(n) for n in ranked[:SHOWN]]
             cells.append(", ".join(shown) + (", …" if len(ranked) > SHOWN else ""))
-        first = label if label == str(target) else f"{target} ({label})"
+        first = label if label == str(target) else f"{target} ({plain(label)})"
         rows.append([first, *cells, percent(found["reached"][place])])
     return markdown_table(["target", *layers, "reached"], rows, caption, name, "l" * (len(layers) + 1) + "r")
 

@@ -1,12 +1,12 @@
 """Tables of the rows in ``results/``: stronger attacks, cost, stabilised neurons, gain over a control."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 from IPython.display import Markdown
 
 from snslib.book.tables.markdown import markdown_table
-from snslib.book.text import digits, in_points, percent, with_seeds
+from snslib.book.text import code, digits, in_points, percent, with_seeds
 from snslib.claims.numbers.accuracies import BY_STATISTICS, COSTS, STATISTICS, accuracy_by_statistics, gain_over
 from snslib.claims.numbers.robustness import accuracy_under_attacks, failed_checks, strong_name
 from snslib.claims.numbers.stabilised import neuron_states
@@ -48,21 +48,17 @@ def cost(folder: str) -> Markdown:
     """What training cost, and after how much of it the network was how robust on validation images.
 
     Args:
-        folder: such as "cifar10/vgg16-w0.25"; rows without a published model there are shown as not run.
+        folder: such as "cifar10/vgg16-w0.25"; rows without a published model there are shown as not run, and those
+            whose file is damaged by its name.
     """
     lines = []
     for row in COSTS:
-        label = ROWS[row].label
-        if not (pretrained.RESULTS / folder / f"{row}.safetensors").exists():
-            lines.append([label, "not run", *[""] * (2 + len(LEVELS))])
-            continue
-        history = results.state(f"{folder}/{row}")["history"]
-        minutes = list(accumulate(epoch["seconds"] / 60 for epoch in history))
-        cells = [f"{len(history)}", f"{minutes[-1]:.0f}", percent(max(epoch["pgd"] for epoch in history))]
-        for level in LEVELS:
-            after = next((place for place, epoch in enumerate(history) if epoch["pgd"] >= level), None)
-            cells.append("never" if after is None else f"{after + 1} ({minutes[after]:.0f} min)")
-        lines.append([label, *cells])
+        path = pretrained.RESULTS / folder / f"{row}.safetensors"
+        try:
+            cells = _cost(results.state(f"{folder}/{row}")["history"]) if path.exists() else ["not run"]
+        except (ValueError, KeyError, TypeError, IndexError):  # its checksum is another, or it says other things
+            cells = [f"{code(path.name)} is damaged"]
+        lines.append([ROWS[row].label, *cells, *[""] * (3 + len(LEVELS) - len(cells))])
     header = ["model", "epochs", "minutes", "best", *(f"{100 * level:g}% after" for level in LEVELS)]
     caption = (
         "Recorded: epochs and minutes of training, the best accuracy under PGD on validation images after any epoch, "
@@ -71,6 +67,16 @@ def cost(folder: str) -> Markdown:
         "those of one processor core that ran other programs too; epochs are the sounder unit."
     )
     return markdown_table(header, lines, caption, "tbl-cost")
+
+
+def _cost(history: Sequence[Mapping[str, float]]) -> list[str]:
+    """The cells of a row of :func:`cost`, by what every epoch took and reached."""
+    minutes = list(accumulate(epoch["seconds"] / 60 for epoch in history))
+    cells = [f"{len(history)}", f"{minutes[-1]:.0f}", percent(max(epoch["pgd"] for epoch in history))]
+    for level in LEVELS:
+        after = next((place for place, epoch in enumerate(history) if epoch["pgd"] >= level), None)
+        cells.append("never" if after is None else f"{after + 1} ({minutes[after]:.0f} min)")
+    return cells
 
 
 def stabilised_neurons(rows: Mapping[str, str], folder: str, caption: str, name: str) -> Markdown:

@@ -49,7 +49,8 @@ def measured(networks: Networks, what: str, defense: str, inputs: dict[str, Any]
         "data": {"name": data.name, "origin": data.origin, "official": data.official},
     }
     found = parallel.on_first_process(lambda: results.find_record(data, what, everything))
-    return found or records.record(networks.folder, what, everything, about, networks.device, compute)
+    where = (networks.folder, what, everything, about, networks.device)
+    return found or records.record(*where, compute, networks.progress)
 
 
 def first_tenth(networks: Networks, n: int | None) -> Split:
