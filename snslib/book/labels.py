@@ -36,8 +36,8 @@ TABLES = {
         "tbl-remedy-adds",
         "tbl-neurons-off",
     ),
-    "8": ("tbl-own-layers",),
-    "9": ("tbl-scorecard", "tbl-elsewhere"),
+    "8": ("tbl-own-layers", "tbl-models-tried"),
+    "9": ("tbl-scorecard", "tbl-readings", "tbl-elsewhere"),
     "": (
         "tbl-speed-attacks",
         "tbl-speed-passes",

@@ -3,9 +3,12 @@
 Each file of ``paper_data`` holds one table with its source and notes on what is odd in it; nothing was repaired.
 """
 
-import json
 from importlib import resources
+from pathlib import Path
 from typing import Any
+
+from snslib import files
+from snslib.study import schema
 
 CHANNELS = {"conv1": 64, "conv4": 128, "conv7": 256, "conv11": 512, "conv13": 512, "fc": 10}  # VGG-16's, Tables 3-4
 
@@ -50,6 +53,16 @@ def notes(table: int) -> list[str]:
     return _table(table)["source"]["notes"]
 
 
+PRINTED = {"accuracy": {str: {str: schema.number}}, "neurons": {str: [[schema.count]]}}  # of which a table has one
+
+
 def _table(number: int) -> dict[str, Any]:
-    path = resources.files("snslib.claims") / "paper_data" / f"table{number}.json"
-    return json.loads(path.read_text(encoding="utf-8"))
+    path = Path(str(resources.files("snslib.claims") / "paper_data" / f"table{number}.json"))
+    try:
+        held = files.read_json(path)
+        part = "accuracy" if number in (1, 2) else "neurons"
+        if problem := schema.problem(held, {"source": {"notes": [schema.text]}, part: PRINTED[part]}, "it"):
+            raise ValueError(problem)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); git checkout brings it back, or install snslib anew") from error
+    return held

@@ -8,8 +8,8 @@ from typing import Any
 from snslib.attacks import ATTACKS
 from snslib.claims.statistics import Accuracies, Accuracy
 from snslib.study import results
-from snslib.study.defenses import LABELS
 from snslib.study.records import Record
+from snslib.study.rows import ROWS
 from snslib.training import pretrained
 
 
@@ -59,7 +59,7 @@ class PublishedRecords:
         if not found:
             return ""
         config = next(iter(found.values()))[0].config
-        left = (f"{LABELS[row]} {accuracy_of(entries, lambda result: result)}" for row, entries in found.items())
+        left = (f"{ROWS[row].label} {accuracy_of(entries, lambda result: result)}" for row, entries in found.items())
         return f"; PGD-{config['steps']} × {config['restarts']} leaves {', '.join(left)}"
 
     def states(self, row: str) -> list[dict[str, Any]]:

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from itertools import product
 from statistics import NormalDist, fmean, stdev
 
-from scipy import stats
+from scipy import optimize, stats
 
 from snslib.attacks import ATTACKS
 
-Z = NormalDist().inv_cdf(0.975)  # of the two-sided 95% interval
+LEVEL = 0.95  # of intervals; 1 - LEVEL is the chance at which a difference counts
+SMALLEST = 1e-12  # p-value that is told apart from 0
 
 
-def interval(share: float, n: int) -> tuple[float, float]:
-    """The 95% Wilson interval of a share of n images; a mean over seeds need not be a multiple of 1/n."""
-    centre, half = share + Z * Z / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
-    low, high = (centre - half) / (1 + Z * Z / n), (centre + half) / (1 + Z * Z / n)
+def interval(share: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """The Wilson interval of a share of n images; a mean over seeds need not be a multiple of 1/n."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    centre, half = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low, high = (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
     return max(low, 0.0), min(high, 1.0)  # rounding would take some of them beyond, and "-0.00%" be printed
 
 
@@ -45,20 +47,20 @@ class Accuracy:
 Accuracies = Mapping[str, Mapping[str, Accuracy]]  # row of a table to column to accuracy
 
 
-def difference(a: Accuracy, b: Accuracy) -> tuple[float, float]:
-    """The 95% interval of a - b, a difference of two shares (Newcombe 1998, from the Wilson interval of each).
+def difference(a: Accuracy, b: Accuracy, level: float = LEVEL) -> tuple[float, float]:
+    """The interval of a - b, a difference of two shares (Newcombe 1998, from the Wilson interval of each).
 
     That both models see the same images is not used, which makes it somewhat too wide. Where there are several seeds,
     their spread widens it, as in a t test with pooled variance; with one seed each, nothing in it says what another
     would give. It ends at -1 and 1, between which every difference of shares lies.
     """
-    (low_a, high_a), (low_b, high_b) = interval(a.mean, a.n), interval(b.mean, b.n)
+    (low_a, high_a), (low_b, high_b) = interval(a.mean, a.n, level), interval(b.mean, b.n, level)
     free = len(a.values) + len(b.values) - 2
     of_seeds = 0.0
     if free > 0:
         squares = sum((value - share.mean) ** 2 for share in (a, b) for value in share.values)
         error = squares / free * (1 / len(a.values) + 1 / len(b.values))
-        of_seeds = float(stats.t.ppf(0.975, free)) ** 2 * error
+        of_seeds = float(stats.t.ppf((1 + level) / 2, free)) ** 2 * error
     gap = a.mean - b.mean
     low = gap - math.sqrt((a.mean - low_a) ** 2 + (high_b - b.mean) ** 2 + of_seeds)
     high = gap + math.sqrt((high_a - a.mean) ** 2 + (b.mean - low_b) ** 2 + of_seeds)
@@ -69,6 +71,32 @@ def sign(a: Accuracy, b: Accuracy) -> int:
     """1 where a is above b, -1 where it is below, 0 where the interval of their difference holds 0."""
     low, high = difference(a, b)
     return 1 if low > 0 else -1 if high < 0 else 0
+
+
+def p_value(a: Accuracy, b: Accuracy) -> float:
+    """The chance of so large a difference between equals, that is 1 - level of the interval that ends at 0.
+
+    It is at least SMALLEST.
+    """
+    first = 0 if a.mean > b.mean else 1  # the end that lies toward 0
+
+    def end(p: float) -> float:
+        return difference(a, b, 1 - p)[first] * (1, -1)[first]
+
+    if a.mean == b.mean or end(0.999) <= 0:
+        return 1.0
+    return SMALLEST if end(SMALLEST) > 0 else float(optimize.brentq(end, SMALLEST, 0.999))
+
+
+def holm(p_values: Sequence[float]) -> list[bool]:
+    """Which of several differences count, so that the chance that any of them is one of equals is at most 5% (Holm)."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    counts = [False] * len(p_values)
+    for rank, place in enumerate(order):
+        if p_values[place] > (1 - LEVEL) / (len(p_values) - rank):
+            break
+        counts[place] = True
+    return counts
 
 
 @dataclass(frozen=True)
@@ -84,6 +112,8 @@ class Comparison:
 
 
 def compare(table: Accuracies, row: str, rivals: Sequence[str], columns: Sequence[str] = tuple(ATTACKS)) -> Comparison:
-    """``row`` against each of ``rivals`` in each of ``columns``."""
-    signs = [sign(table[row][column], table[rival][column]) for rival, column in product(rivals, columns)]
-    return Comparison(signs.count(1), signs.count(-1), len(signs))
+    """``row`` against each of ``rivals`` in each of ``columns``; differences count that survive :func:`holm`."""
+    pairs = [(table[row][column], table[rival][column]) for rival, column in product(rivals, columns)]
+    counts = holm([p_value(a, b) for a, b in pairs])
+    ahead = [a.mean > b.mean for (a, b), one in zip(pairs, counts, strict=True) if one]
+    return Comparison(ahead.count(True), ahead.count(False), len(pairs))

@@ -36,6 +36,11 @@ class Row:
             base = replace(base, pairs="step", train_all=True, epochs=base.pat_epochs, lr=base.pat_lr)
         return replace(base, **self.changes)
 
+    @property
+    def taken_from(self) -> dict[str, str]:
+        """What of a row's settings is not taken from the setting of that name: to the one that gives it, or ""."""
+        return ({"lr": "pat_lr"} if self.online else {}) | dict.fromkeys(self.changes, "")
+
 
 def _row(defense: str, about: str, note: str = "", online: bool = False, **changes: Any) -> Row:
     return Row(defense, LABELS[defense] + note, about, online, changes)
@@ -121,6 +126,32 @@ ONE_PASS = {  # the paper's, with x and x' in one batch: whether it matters what
 }
 
 
+READINGS = {  # of Algorithm 1: which neurons, chosen when, on which x', summed or averaged
+    "reselected_cls_online": _row(
+        "sns_sen_cls", "Eq. 10, x' and neurons anew at every step", ", online, re-selected", True, neurons="reselected"
+    ),
+    "reselected_adv_online": _row(
+        "sns_sen_adv", "Eq. 11, x' and neurons anew at every step", ", online, re-selected", True, neurons="reselected"
+    ),
+    "redrawn_cls_online": _row(
+        "sns_sen_cls", "as many neurons at random, anew at every step", ", online, redrawn", True, neurons="redrawn"
+    ),
+    "redrawn_adv_online": _row(
+        "sns_sen_adv", "as many neurons at random, anew at every step", ", online, redrawn", True, neurons="redrawn"
+    ),
+    "sns_sen_cls_online": _row("sns_sen_cls", "Eq. 10 with new x' at every step", ", online", True),
+    "sns_all_cls_online": _row("sns_all_cls", "Eq. 10 with new x' at every step, all neurons", ", online", True),
+    "reselected_cls": _row(
+        "sns_sen_cls", "Eq. 10 on fixed pairs, neurons anew at every step", ", re-selected", neurons="reselected"
+    ),
+    "reselected_adv": _row(
+        "sns_sen_adv", "Algorithm 1, neurons anew at every step", ", re-selected", neurons="reselected"
+    ),
+    "sum_cls": _row("sns_sen_cls", "Eq. 10 with the literal sum", ", sum", reduction="sum"),
+    "sum_adv": _row("sns_sen_adv", "Algorithm 1 with the literal sum", ", sum", reduction="sum"),
+}
+
+
 FIG_3B = {  # Eq. 10 from other layers of VGG-16 on, with other lambdas and fractions; only measured, not published
     **{
         f"fig3b_{layer}": _row("sns_sen_cls", f"Eq. 10 from {layer} on", f", {layer}", first_layer=layer)
@@ -139,7 +170,7 @@ FIG_3B = {  # Eq. 10 from other layers of VGG-16 on, with other lambdas and frac
 }
 
 
-ROWS = TABLE | REMEDIES | OTHER_NEURONS | SWITCHED_OFF | ONE_PASS | FIG_3B
+ROWS = TABLE | REMEDIES | OTHER_NEURONS | SWITCHED_OFF | ONE_PASS | READINGS | FIG_3B
 
 
 def rows_for(model: str) -> list[str]:

@@ -44,6 +44,13 @@ def test_every_claim_leads_to_its_chapter_and_unfolds_to_all_numbers_and_its_cri
     assert [row[2:] for row in shown] == [["**reproduced**", "1.00", "0.90"], ["**partly**", "1.00", "0.50 of 1 …"]]
 
 
+def test_claims_about_sns_have_a_verdict_and_a_number_for_each_reading() -> None:
+    found = {"to the letter": Outcome("partly", "1 of 2; 3 of 4"), "online": Outcome("not run", "no record: a")}
+    header, row = table_rows(tables.claims_by_reading([(claim(12), found)]))
+    assert header == ["", "claim", "to the letter", "online"]
+    assert row == [CHAPTER.format(12), "Claim 12 holds.", "**partly**: 1 of 2 …", "not run"]
+
+
 def test_claims_about_other_networks_name_network_and_data() -> None:
     card = [(claim(6), "tiny-imagenet/alexnet-w0.25", Outcome("partly", "5 of 5 layers; 90% of the ranks"))]
     numbers = "**Ours**: 5 of 5 layers; 90% of the ranks<br>**Criterion**: What is asked."
@@ -61,7 +68,7 @@ def test_a_claim_that_nothing_was_measured_for_has_no_empty_lines() -> None:
 
 def test_verdicts_are_counted_those_without_a_claim_too() -> None:
     shown = findings.verdict_counts(CARD).data
-    assert shown == f"Of 3 claims: 2 reproduced, 1 partly, 0 not reproduced, 0 not run.\n\n{SOURCE}"
+    assert shown == f"Of 3 claims: 2 reproduced, 1 partly, 0 not reproduced, 0 undecidable, 0 not run.\n\n{SOURCE}"
 
 
 def test_sources_of_other_networks_have_a_line_each() -> None:

@@ -1,6 +1,5 @@
 """Verdicts follow from the records by the stated criteria, on both sides of each; what is missing is not run."""
 
-
 import pytest
 from recorded import (
     ALEXNET,
@@ -31,15 +30,15 @@ pytestmark = pytest.mark.usefixtures("results")
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "not reproduced"),
-        ({"pgd": 51.3}, "not reproduced"),  # within 1.39 points
-        ({"pgd": 51.5}, "partly"),
-        ({"pgd": 51.5, "fgsm": 51.5}, "partly"),  # half of the attacks
-        ({"pgd": 51.5, "fgsm": 51.5, "step_ll": 51.5}, "reproduced"),
-        ({"pgd": 51.5, "fgsm": 51.5, "step_ll": 51.5, "mi_fgsm": 48.7}, "reproduced"),
-        ({"pgd": 51.5, "fgsm": 51.5, "step_ll": 51.5, "mi_fgsm": 48.5}, "partly"),
-        ({"pgd": 51.5, "fgsm": 48.5}, "not reproduced"),
-        ({"clean": 90.0}, "not reproduced"),
+        ({}, "undecidable"),
+        ({"pgd": 51.7}, "undecidable"),  # within 1.77 points, of which the first of four has to be apart (Holm)
+        ({"pgd": 51.8}, "partly"),
+        ({"pgd": 51.8, "fgsm": 51.7}, "partly"),  # half of the attacks; the second has to be 1.69 points apart
+        ({"pgd": 51.8, "fgsm": 51.8, "step_ll": 51.8}, "reproduced"),
+        ({"pgd": 51.8, "fgsm": 51.8, "step_ll": 51.8, "mi_fgsm": 48.7}, "reproduced"),  # within 1.39 points
+        ({"pgd": 51.8, "fgsm": 51.8, "step_ll": 51.8, "mi_fgsm": 48.5}, "partly"),
+        ({"pgd": 51.8, "fgsm": 48.2}, "not reproduced"),
+        ({"clean": 90.0}, "undecidable"),
     ],
 )
 def test_sensitive_against_all(changes: dict[str, float], expected: str) -> None:
@@ -72,27 +71,25 @@ def test_robust_and_accurate(changes: dict[str, float], expected: str) -> None:
     assert verdict(12) == expected
 
 
-def test_the_strong_attack_and_the_online_row_are_told_and_do_not_decide() -> None:
+def test_the_strong_attack_is_shown_and_does_not_decide() -> None:
     put_accuracy("sns_sen_adv", dict.fromkeys(COLUMNS, 60.0))
     for row in ("pat", "alp"):
         put_accuracy(row, HALF)
-    put_accuracy("sns_sen_adv_online", dict.fromkeys(COLUMNS, 45.0))
     put("sns_sen_adv", "strong-accuracy", 0.012, n=1000, steps=100, restarts=5)
-    put("sns_sen_adv_online", "strong-accuracy", 0.4, n=1000, steps=100, restarts=5)
     found = outcome(12)
     assert found.verdict == "reproduced"
     assert "PGD-100 × 5 leaves $\\mathrm{SNS}_{sen}^{adv}$ 1.20%" in found.measured
-    assert "online: ahead in 0 of 8, behind in 8, clean 45.00%, PGD 45.00%, strong attack 40.00%" in found.measured
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "not reproduced"),
-        ({"pgd": 48.7}, "not reproduced"),  # within 1.39 points
-        ({"pgd": 48.5}, "reproduced"),
-        ({"pgd": 48.5, "fgsm": 51.5}, "partly"),
-        ({"pgd": 48.5, "fgsm": 51.5, "step_ll": 51.5}, "not reproduced"),
+        ({}, "undecidable"),
+        ({"pgd": 48.3}, "undecidable"),  # within 1.77 points
+        ({"pgd": 48.2}, "reproduced"),
+        ({"pgd": 48.2, "fgsm": 51.8}, "partly"),
+        ({"pgd": 48.2, "fgsm": 51.8, "step_ll": 51.8}, "not reproduced"),
+        ({"fgsm": 51.8}, "not reproduced"),
     ],
 )
 def test_pairing_is_weaker(changes: dict[str, float], expected: str) -> None:
@@ -103,13 +100,20 @@ def test_pairing_is_weaker(changes: dict[str, float], expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("adv", "cls", "expected"),
-    [(60, 60, "reproduced"), (60, 50, "partly"), (50, 60, "not reproduced"), (40, 60, "not reproduced")],
+    [(60, 60, "reproduced"), (60, 50, "partly"), (50, 60, "undecidable"), (40, 60, "not reproduced")],
 )
 def test_the_same_order_on_alexnet(adv: float, cls: float, expected: str) -> None:
     for row in ("nat", "eat", "pat"):
         put_accuracy(row, HALF, ALEXNET)
     put_accuracy("sns_sen_adv", dict.fromkeys(COLUMNS, adv), ALEXNET)
     put_accuracy("sns_sen_cls", dict.fromkeys(COLUMNS, cls), ALEXNET)
+    assert verdict(16) == expected
+
+
+@pytest.mark.parametrize(("pat", "expected"), [(5.3, "undecidable"), (5.6, "reproduced")])  # the interval: 0.43 points
+def test_no_order_is_decided_where_not_even_pat_is_robust(pat: float, expected: str) -> None:
+    for row, value in (("nat", 3.0), ("eat", 3.0), ("pat", pat), ("sns_sen_adv", 9.0), ("sns_sen_cls", 9.0)):
+        put_accuracy(row, dict.fromkeys(COLUMNS, value), ALEXNET)
     assert verdict(16) == expected
 
 
@@ -127,13 +131,13 @@ def test_seeds_of_a_row_are_taken_together() -> None:
     [
         ({}, "reproduced"),  # level with one rival, ahead of three
         ({"pgd": 49.0}, "partly"),
-        (dict.fromkeys(ATTACKS, 49.0), "not reproduced"),  # level with three, behind one
+        (dict.fromkeys(ATTACKS, 47.0), "not reproduced"),  # level with three, behind one
     ],
 )
 def test_the_best_first_layer(changes: dict[str, float], expected: str) -> None:
     put_accuracy("fig3b_conv8", HALF | changes)
     for layer in ("conv1", "conv11", "fc"):
-        put_accuracy(f"fig3b_{layer}", dict.fromkeys(COLUMNS, 48.0))
+        put_accuracy(f"fig3b_{layer}", dict.fromkeys(COLUMNS, 47.0))
     assert "no record of accuracy: fig3b_conv4" in outcome(9).measured
     put_accuracy("fig3b_conv4", HALF | dict.fromkeys(changes, 51.0))
     assert verdict(9) == expected
@@ -202,9 +206,7 @@ def test_stabilised_layers_only_are_held_against_pat(lower: int, expected: str) 
     after = {layer: [0.5 if place < lower else 1.0] for place, layer in enumerate(LAYERS)}
     put_sensitivity("pat", each([1.0], "conv1"))
     put_sensitivity("sns_sen_adv", {"conv1": [9.0], **after})
-    put_sensitivity("sns_sen_adv_online", each([0.5]))
     assert verdict(14) == expected
-    assert "online: lower in 3 of 3 layers" in outcome(14).measured
 
 
 def test_each_seed_has_its_own_count() -> None:
@@ -297,7 +299,8 @@ def test_suppression(peak: float, attacks: int, less: float, least: float, expec
     ("epochs", "seconds", "pgd", "expected"),
     [
         (4, 100, 50.0, "reproduced"),
-        (4, 100, 48.5, "partly"),  # cheaper, and less robust
+        (4, 100, 48.5, "undecidable"),  # cheaper, and less robust
+        (8, 100, 48.5, "undecidable"),
         (4, 500, 50.0, "partly"),  # 200 for vanilla and 500 are no less than 700
         (4, 499, 50.0, "reproduced"),
         (8, 100, 50.0, "not reproduced"),

@@ -1,6 +1,9 @@
 """The paper's tables: shape as counted in the print, single values read off it, and what the paper says of them."""
 
 import itertools
+import shutil
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,3 +137,31 @@ def test_notes_tell_the_odd_row_lengths() -> None:
 def test_notes_of_no_table_are_an_error(table) -> None:
     with pytest.raises(ValueError, match=r"table: expected 1, 2, 3 or 4"):
         paper.notes(table)
+
+
+DAMAGED = [
+    "",
+    "[]",
+    "{}",
+    "null",
+    '{"source": {"notes": ["x"]}}',
+    '{"source": {"notes": []}, "accuracy": {"pat": {"pgd": NaN}}}',
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_table_is_named_and_hides_no_other(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(resources.files("snslib.claims") / "paper_data", tmp_path / "paper_data")  # type: ignore[arg-type]
+    monkeypatch.setattr(paper.resources, "files", lambda package: tmp_path)
+    for number in (1, 3):
+        (tmp_path / "paper_data" / f"table{number}.json").write_text(text)
+    with pytest.raises(ValueError, match=r"table1\.json is damaged .*git checkout"):
+        paper.table1()
+    with pytest.raises(ValueError, match=r"table3\.json is damaged"):
+        paper.targeted_neurons()
+    assert "pat" in paper.table2()
+    (tmp_path / "paper_data" / "table2.json").unlink()
+    with pytest.raises(ValueError, match=r"table2\.json is damaged"):
+        paper.table2()

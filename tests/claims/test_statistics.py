@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_ind
 
-from snslib.claims.statistics import Accuracy, Comparison, compare, difference, interval, sign
+from snslib.claims.statistics import SMALLEST, Accuracy, Comparison, compare, difference, holm, interval, p_value, sign
 
 N = 10_000
 
@@ -50,6 +50,37 @@ def test_a_difference_counts_beyond_its_interval_only() -> None:
     assert edge / N - 0.5 == pytest.approx(1.96 * math.sqrt(2 * 0.25 / N), abs=2e-4)
     for right, expected in ((edge, 1), (edge - 1, 0), (10_000 - edge, -1), (10_001 - edge, 0)):
         assert sign(Accuracy((right / N,), N), half) == expected
+
+
+@pytest.mark.parametrize("gap", [0.002, 0.01, 0.0139, 0.03])
+def test_the_p_value_is_that_of_two_proportions(gap: float) -> None:
+    """For many images and shares near one half it is that of the usual z test."""
+    a, b = Accuracy((0.5 + gap / 2,), N), Accuracy((0.5 - gap / 2,), N)
+    z = gap / math.sqrt(2 * 0.25 / N)
+    assert p_value(a, b) == p_value(b, a) == pytest.approx(math.erfc(z / math.sqrt(2)), rel=0.01)
+    assert (p_value(a, b) < 0.05) == (sign(a, b) != 0)
+
+
+def test_a_p_value_is_1_for_equals_and_no_smaller_than_can_be_told_from_0() -> None:
+    half = Accuracy((0.5,), N)
+    assert p_value(half, half) == 1
+    assert p_value(half, Accuracy((0.5001,), 10)) == 1  # the interval holds 0 at every level that is tried
+    assert p_value(half, Accuracy((0.9,), N)) == SMALLEST
+
+
+def test_the_spread_of_seeds_raises_the_p_value() -> None:
+    """Of a million million images only the seeds count: a t test of two samples, here of 4 degrees of freedom."""
+    a, b = (0.50, 0.52, 0.54), (0.47, 0.49, 0.51)
+    expected = float(ttest_ind(a, b).pvalue)
+    assert p_value(Accuracy(a, 10**12), Accuracy(b, 10**12)) == pytest.approx(expected, rel=1e-3)
+
+
+def test_holm_rejects_from_the_smallest_up_until_one_is_too_large() -> None:
+    """The example of Holm's procedure with 0.01, 0.04, 0.03, 0.005 at 5%: 0.005 and 0.01 count, 0.03 does not."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == [True, False, False, True]
+    assert holm([0.013, 0.013, 0.013, 0.013]) == [False] * 4  # above 0.05 / 4, each of them
+    assert holm([0.012, 0.016, 0.024, 0.05]) == [True] * 4
+    assert holm([]) == []
 
 
 def test_the_spread_of_the_seeds_widens_the_interval() -> None:

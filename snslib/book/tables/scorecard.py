@@ -6,7 +6,7 @@ from IPython.display import Markdown
 
 from snslib.book import labels
 from snslib.book.tables.markdown import markdown_table
-from snslib.book.text import MODEL_NAMES
+from snslib.book.text import MODEL_NAMES, plain
 from snslib.claims.claims import Claim
 from snslib.claims.criteria.outcome import Outcome
 from snslib.study import results
@@ -22,17 +22,37 @@ def claims_decided(card: Sequence[tuple[Claim, Outcome]]) -> Markdown:
     rows = []
     for claim, found in card:
         printed = claim.printed()
-        parts = {"Where": claim.place, "Paper": printed, "Ours": found.measured, "Criterion": claim.criterion}
+        parts = {"Where": claim.place, "Paper": printed, "Ours": _ours(found), "Criterion": claim.criterion}
         claimed = _unfolding(claim.statement, parts)
-        rows.append([_number(claim), claimed, f"**{found.verdict}**", _first(printed), _first(found.measured)])
+        rows.append([_number(claim), claimed, f"**{found.verdict}**", _first(printed), _first(_ours(found))])
     return markdown_table(
         ["", "claim", "verdict", "paper", "ours"],
         rows,
         "What the paper claims, its first number and ours, and whether they agree. Below a claim unfold where it is "
         "made, all numbers, and the criterion that decides. A number leads to the chapter about the claim. *Ahead* and "
-        "*behind* count comparisons of accuracy beyond their 95% interval, one per attack and rival.",
+        "*behind* count comparisons of accuracy, one per attack and rival, that chance does not explain.",
         "tbl-scorecard",
         "rllll",
+    )
+
+
+def claims_by_reading(card: Sequence[tuple[Claim, Mapping[str, Outcome]]]) -> Markdown:
+    """The verdicts on the claims about SNS by reading of Algorithm 1, and their first numbers.
+
+    Args:
+        card: as :func:`snslib.claims.readings.by_reading` returns it.
+    """
+
+    def decided(outcome: Outcome) -> str:
+        return "not run" if outcome.verdict == "not run" else f"**{outcome.verdict}**: {_first(outcome.measured)}"
+
+    rows = [[_number(claim), claim.statement, *map(decided, found.values())] for claim, found in card]
+    return markdown_table(
+        ["", "claim", *card[0][1]],
+        rows,
+        "The claims about SNS, decided by the same criteria for each reading of Algorithm 1.",
+        "tbl-readings",
+        "rl" + "l" * len(card[0][1]),
     )
 
 
@@ -45,10 +65,10 @@ def claims_elsewhere(card: Sequence[tuple[Claim, str, Outcome]]) -> Markdown:
     rows = [
         [
             _number(claim),
-            _unfolding(claim.statement, {"Ours": found.measured, "Criterion": claim.criterion}),
+            _unfolding(claim.statement, {"Ours": _ours(found), "Criterion": claim.criterion}),
             _network(folder),
             f"**{found.verdict}**",
-            _first(found.measured),
+            _first(_ours(found)),
         ]
         for claim, folder, found in card
     ]
@@ -65,6 +85,11 @@ def _unfolding(line: str, parts: Mapping[str, str]) -> str:
     """A line, and below it, folded, what there is to say more, as it may stand in a cell of a table."""
     below = "".join(f"<br>**{name}**: {text}" for name, text in parts.items() if text)
     return f"{line}<details><summary>evidence and criterion</summary>{below.removeprefix('<br>')}</details>"
+
+
+def _ours(found: Outcome) -> str:
+    """Our numbers, or why there are none, which may quote a file."""
+    return plain(found.measured) if found.verdict == "not run" else found.measured
 
 
 def _first(numbers: str) -> str:

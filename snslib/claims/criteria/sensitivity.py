@@ -101,15 +101,11 @@ def fog(published: PublishedRecords) -> Outcome:
     return Outcome(verdict, measured)
 
 
-def below_pat(published: PublishedRecords) -> Outcome:
-    """Claim 14."""
-    entries = published.need("sensitivity", "sns_sen_adv", "pat", split="test", under="pgd")
-    entries |= published.find("sensitivity", "sns_sen_adv_online", split="test", under="pgd")
-    layers = entries["sns_sen_adv"][0].config["trained"]["sns"]["layers"]
-    lower, text = _lower(mean, entries["sns_sen_adv"], entries["pat"], layers)
-    _, in_proportion = _lower(relative, entries["sns_sen_adv"], entries["pat"], layers)
+def below_pat(row: str, published: PublishedRecords) -> Outcome:
+    """Claim 14, of a row of SNS."""
+    entries = published.need("sensitivity", row, "pat", split="test", under="pgd")
+    layers = entries[row][0].config["trained"]["sns"]["layers"]
+    lower, text = _lower(mean, entries[row], entries["pat"], layers)
+    _, in_proportion = _lower(relative, entries[row], entries["pat"], layers)
     verdict = "reproduced" if lower == len(layers) else "partly" if 2 * lower > len(layers) else "not reproduced"
-    measured = f"lower in {text}, relative to the clean output in {in_proportion}"
-    if "sns_sen_adv_online" in entries:
-        measured += f"; online: lower in {_lower(mean, entries['sns_sen_adv_online'], entries['pat'], layers)[1]}"
-    return Outcome(verdict, measured)
+    return Outcome(verdict, f"lower in {text}, relative to the clean output in {in_proportion}")

@@ -5,19 +5,22 @@ from statistics import fmean
 
 from snslib.attacks import ATTACKS
 from snslib.claims.criteria.outcome import Outcome
-from snslib.claims.records import NotRunError, PublishedRecords, accuracy_of
+from snslib.claims.criteria.robust import is_robust
+from snslib.claims.records import NotRunError, PublishedRecords
 from snslib.claims.statistics import Accuracies, Comparison, compare, sign
-from snslib.study.defenses import LABELS
+from snslib.study.rows import ROWS
 
 
 def _always_ahead(count: Comparison) -> str:
+    if count.ahead == count.behind == 0:
+        return "undecidable"
     if count.behind == 0 and 2 * count.ahead > count.of:
         return "reproduced"
     return "partly" if count.ahead > count.behind else "not reproduced"
 
 
 def _under_pgd(table: Accuracies, *rows: str, column: str = "pgd") -> str:
-    first, *others = (f"{LABELS[row]} {table[row][column]}" for row in rows)
+    first, *others = (f"{ROWS[row].label} {table[row][column]}" for row in rows)
     return f"{ATTACKS.get(column, column)} {first} against {', '.join(others)}"
 
 
@@ -27,21 +30,21 @@ def beats(row: str, *rivals: str, table: Accuracies) -> Outcome:
     return Outcome(_always_ahead(count), f"{count}; {_under_pgd(table, row, *rivals)}")
 
 
-def beats_pat_and_alp(table: Accuracies) -> Outcome:
+def beats_pat_and_alp(row: str, table: Accuracies) -> Outcome:
     """Claim 12."""
     rivals = ("pat", "alp")
-    count, clean = compare(table, "sns_sen_adv", rivals), compare(table, "sns_sen_adv", rivals, ["clean"])
+    count, clean = compare(table, row, rivals), compare(table, row, rivals, ["clean"])
     verdict = _always_ahead(count)
     if verdict == "reproduced" and clean.ahead < clean.of:
         verdict = "partly"
-    measured = f"{count}; clean {clean}; {_under_pgd(table, 'sns_sen_adv', *rivals)}"
-    return Outcome(verdict, f"{measured}; {_under_pgd(table, 'sns_sen_adv', *rivals, column='clean')}")
+    measured = f"{count}; clean {clean}; {_under_pgd(table, row, *rivals)}"
+    return Outcome(verdict, f"{measured}; {_under_pgd(table, row, *rivals, column='clean')}")
 
 
 def alp_below_pat(table: Accuracies) -> Outcome:
     """Claim 13."""
     count = compare(table, "alp", ["pat"])
-    verdict = "not reproduced"
+    verdict = "undecidable" if count.ahead == count.behind == 0 else "not reproduced"
     if count.behind > 0 and count.behind >= count.ahead:
         verdict = "reproduced" if count.behind > count.ahead else "partly"
     below = sum(table["alp"][column].mean < table["pat"][column].mean for column in ATTACKS)
@@ -54,39 +57,25 @@ def same_order(table: Accuracies) -> Outcome:
     cls = compare(table, "sns_sen_cls", ["nat", "eat"])
     verdicts = [_always_ahead(adv), _always_ahead(cls)]
     verdict = verdicts[0] if verdicts[0] != "reproduced" or verdicts[1] == "reproduced" else "partly"
-    texts = (f"{LABELS[row]} {count}" for row, count in (("sns_sen_adv", adv), ("sns_sen_cls", cls)))
+    if not is_robust(table["pat"]["pgd"].mean, table["pat"]["pgd"].n):
+        verdict = "undecidable"
+    texts = (f"{ROWS[row].label} {count}" for row, count in (("sns_sen_adv", adv), ("sns_sen_cls", cls)))
     return Outcome(verdict, f"{'; '.join(texts)}; {_under_pgd(table, 'sns_sen_adv', 'pat')}")
 
 
-def from_table(
-    criterion: Callable[..., Outcome], rows: Sequence[str], online: bool = False
-) -> Callable[[PublishedRecords], Outcome]:
+def from_table(criterion: Callable[..., Outcome], rows: Sequence[str]) -> Callable[[PublishedRecords], Outcome]:
     """A criterion for a table as one for the published rows, which says beside it what a stronger attack leaves.
 
     Args:
         criterion: takes the accuracies as ``table``.
         rows: those that it needs.
-        online: say how the online row does against PAT and ALP, too.
     """
 
     def of_records(published: PublishedRecords) -> Outcome:
         outcome = criterion(table=published.accuracies(*rows))
-        measured = outcome.measured + published.strong(*rows)
-        return Outcome(outcome.verdict, measured + _online(published) if online else measured)
+        return Outcome(outcome.verdict, outcome.measured + published.strong(*rows))
 
     return of_records
-
-
-def _online(published: PublishedRecords) -> str:
-    """What the online row has against PAT and ALP, as the end of a sentence; "" where it is not recorded."""
-    row, rivals = "sns_sen_adv_online", ("pat", "alp")
-    if not published.find("accuracy", row):
-        return ""
-    table = published.accuracies(row, *rivals)
-    text = f"; online: {compare(table, row, rivals)}, clean {table[row]['clean']}, PGD {table[row]['pgd']}"
-    if strong := published.find("strong-accuracy", row):
-        text += f", strong attack {accuracy_of(strong[row], lambda result: result)}"
-    return text
 
 
 def best_layers(published: PublishedRecords) -> Outcome:
@@ -116,6 +105,8 @@ def cheaper(published: PublishedRecords) -> Outcome:
     alone = epochs["sns_sen_adv"] < epochs["pat"] and minutes["sns_sen_adv"] < minutes["pat"]
     from_nothing = minutes["sns_sen_adv"] + minutes["vanilla"] < minutes["pat"]
     as_robust = sign(table["sns_sen_adv"]["pgd"], table["pat"]["pgd"]) >= 0
-    verdict = "reproduced" if alone and from_nothing and as_robust else "partly" if alone else "not reproduced"
-    cost = (f"{LABELS[row]} {epochs[row]:g} epochs, {minutes[row]:.0f} min" for row in rows)
+    verdict = "reproduced" if alone and from_nothing else "partly" if alone else "not reproduced"
+    if not as_robust:
+        verdict = "undecidable"
+    cost = (f"{ROWS[row].label} {epochs[row]:g} epochs, {minutes[row]:.0f} min" for row in rows)
     return Outcome(verdict, f"{'; '.join(cost)}; {_under_pgd(table, 'sns_sen_adv', 'pat')}")

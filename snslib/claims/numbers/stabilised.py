@@ -10,6 +10,7 @@ import torch
 from snslib.sensitivity import choose_neurons, relative_sensitivity
 from snslib.study import results
 from snslib.study.records import Record
+from snslib.training.objectives import ANEW
 
 ACCURACIES = ("accuracy", "accuracy-on-fixed", "strong-accuracy")
 
@@ -109,7 +110,8 @@ def _state(found: Found, row: str, seed: int, layers: Iterable[str]) -> dict[str
     selected = found["selection"]["vanilla", seed].result["sigma"]
     sns = measured.config["trained"].get("sns", {})
     sigma = {layer: torch.tensor(selected[layer]) for layer in layers}
-    chosen = choose_neurons(sigma, sns.get("neurons", "sensitive"), sns.get("fraction", 0.1), seed)
+    which = sns.get("neurons", "sensitive")
+    chosen = choose_neurons(sigma, ANEW.get(which, which), sns.get("fraction", 0.1), seed)
     accuracy = found["accuracy"][row, seed].result
     variance = found["variance"].get((row, seed))
     return {

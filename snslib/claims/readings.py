@@ -1,0 +1,55 @@
+"""The claims about SNS under each reading of Algorithm 1, by the criteria of the scorecard."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from snslib.claims.claims import CLAIMS, Claim, decided
+from snslib.claims.criteria import sensitivity, tables
+from snslib.claims.criteria.outcome import Outcome
+from snslib.claims.records import PublishedRecords
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The rows of Table 1 as one reading of Algorithm 1 trains them.
+
+    Args:
+        sen_cls, all_cls: Eq. 10 on sensitive and on all neurons.
+        sen_adv: Eq. 11 on sensitive neurons.
+    """
+
+    sen_cls: str
+    all_cls: str
+    sen_adv: str
+
+    def criteria(self) -> dict[int, Callable[[PublishedRecords], Outcome]]:
+        """The criteria of the claims about these rows, by the claim's number."""
+        cls, all_cls, adv = self.sen_cls, self.all_cls, self.sen_adv
+        return {
+            10: tables.from_table(partial(tables.beats, cls, "nat", "eat"), (cls, "nat", "eat")),
+            11: tables.from_table(partial(tables.beats, cls, all_cls), (cls, all_cls)),
+            12: tables.from_table(partial(tables.beats_pat_and_alp, adv), (adv, "pat", "alp")),
+            14: partial(sensitivity.below_pat, adv),
+        }
+
+
+READINGS = {
+    "to the letter": Reading("sns_sen_cls", "sns_all_cls", "sns_sen_adv"),
+    "online": Reading("sns_sen_cls_online", "sns_all_cls_online", "sns_sen_adv_online"),
+    "re-selected": Reading("reselected_cls_online", "sns_all_cls_online", "reselected_adv_online"),
+}
+
+
+def by_reading(folder: str) -> list[tuple[Claim, dict[str, Outcome]]]:
+    """What the published rows say of the claims about SNS: each claim, and reading to outcome.
+
+    Args:
+        folder: such as "cifar10/vgg16-w0.25".
+    """
+    criteria = {name: reading.criteria() for name, reading in READINGS.items()}
+    return [
+        (claim, {name: decided(of_reading[claim.number], folder) for name, of_reading in criteria.items()})
+        for claim in CLAIMS
+        if claim.number in criteria["to the letter"]
+    ]
