@@ -12,7 +12,7 @@ export JUPYTER_DATA_DIR := $(CURDIR)/.cache/jupyter
 export JUPYTER_RUNTIME_DIR := $(CURDIR)/.cache/jupyter/runtime
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
-.PHONY: help setup lock book sweep test matrix reproduce lint bench clean
+.PHONY: help setup lock book sweep test matrix reproduce lint bench tried clean
 
 help:
 	@echo "make book     run the notebooks and build the book; make book PROFILE=cifar10 SEED=1 sets their parameters"
@@ -24,6 +24,7 @@ help:
 	@echo "make lock     renew requirements.txt, which says which packages are installed"
 	@echo "make lint     check style, spelling and types"
 	@echo "make bench    measure the speed and record it; make bench DEVICE=cuda on a GPU, ONLY='attacks kernels' parts of it"
+	@echo "make tried    measure a network of each family of torchvision, timm and transformers, into results/models_tried.json"
 	@echo "make clean    remove the book that was built, and its executed notebooks"
 
 setup: $(VENV)/.ready
@@ -75,6 +76,14 @@ $(VENV)/peers: benchmarks/peers.txt $(VENV)/.ready
 
 bench: $(VENV)/peers
 	PYTHONPATH=$(VENV)/peers $(BIN)/python benchmarks/run.py $(if $(DEVICE),--device $(DEVICE)) $(if $(ONLY),--only $(ONLY))
+
+# The packages whose networks are tried besides those of torchvision go beside the environment, as PyTorch is there.
+$(VENV)/tried: tools/models_tried.txt $(VENV)/.ready
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $@ --requirement $<
+	touch $@
+
+tried: $(VENV)/tried
+	PYTHONPATH=$(VENV)/tried $(BIN)/python tools/models_tried.py
 
 # The environment and the cache of trained models and data stay.
 clean:

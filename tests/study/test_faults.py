@@ -1,4 +1,4 @@
-"""Faults at random moments: a process that is killed, a disk that is full, a file that is torn. Nothing is lost.
+"""Faults at random moments: a process that is killed, also beside another, a full disk, a torn file. Nothing is lost.
 
 A few of each are tried here, and as many as SNSLIB_FAULTS says every night, from the seed SNSLIB_FAULTS_SEED.
 """
@@ -72,6 +72,21 @@ def test_a_process_that_is_killed_loses_nothing(
     process.communicate()
     assert same(finish(tmp_path), expected)
     assert not [path.name for path in (tmp_path / "models").iterdir() if path.suffix != ".safetensors"]
+
+
+@EACH
+def test_of_two_processes_one_is_killed_and_the_other_finishes(
+    undisturbed: tuple[dict[str, Tensor], float, Path], tmp_path: Path, seed: str
+) -> None:
+    expected, seconds, _ = undisturbed
+    chance, both = random.Random(seed), [start(tmp_path), start(tmp_path)]
+    time.sleep(chance.uniform(0.3, 1.5) * seconds)
+    killed, other = chance.sample(both, 2)
+    killed.kill()
+    said = other.communicate(timeout=300)[1]
+    killed.communicate()
+    assert other.returncode == 0, said
+    assert same(network(tmp_path), expected)
 
 
 @EACH
