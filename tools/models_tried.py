@@ -36,7 +36,7 @@ IMAGES = 4
 SIZE = 64  # pixels, where a model takes any
 OTHERS = {  # of packages that may be here, or not
     "timm": ["resnet18", "efficientnet_b0", "convnext_atto", "vit_tiny_patch16_224", "mixer_s32_224"],
-    "transformers": ["resnet", "vit", "swin", "convnext", "mobilenet_v2", "deit", "regnet"],  # kinds of configurations
+    "transformers": ["resnet", "vit", "swin", "convnext", "mobilenet_v2", "regnet"],  # kinds of configurations
     "robustbench": ["wide_resnet:WideResNet", "resnet:PreActResNet18"],
 }
 

@@ -1,15 +1,16 @@
 """The layers of any model whose channels are neurons."""
 
 import re
+import warnings
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from snslib.arguments import near
+from snslib.arguments import few, near
 from snslib.hooks import channels_of
 from snslib.inference import ModelFails, frozen, run
 from snslib.logits import read_logits
@@ -60,10 +61,11 @@ def find_layers(
 ) -> tuple[dict[str, Layer], int]:
     """The layers of a model whose channels are neurons, found in one forward pass, and how many classes it has.
 
-    Without names these are all convolutions and linear layers, each where the normalisation and the activation that
-    follow it directly hand it on, as in the paper: before BatchNorm, the scale of a convolution's output means
-    nothing. What follows must be modules that run once in a pass; of a ReLU that is called as a function, or that
-    several layers share, the input is measured.
+    Without names these are all convolutions and linear layers, but for those whose outputs have something else than
+    images on their first axis, such as the windows of all images, which a warning names. Each is taken where the
+    normalisation and the activation that follow it directly hand it on, as in the paper: before BatchNorm, the scale of
+    a convolution's output means nothing. What follows must be modules that run once in a pass; of a ReLU that is called
+    as a function, or that several layers share, the input is measured.
 
     The channels of a convolution are on axis 1, those of a linear layer on the last one, and so with what follows
     them. Of other modules, of which names may be given, :func:`snslib.neurons.neuron_axis` finds them.
@@ -91,6 +93,8 @@ def find_layers(
         if silent := [name for name in names if name not in last]:
             raise ValueError(f"layers: {', '.join(silent)} did not run in the forward pass")
         chains = {name: chains.get(name, last[name]) for name in names}
+    else:
+        chains = _of_images(chains, len(x))
     if not chains:
         raise ValueError("model: no convolution or linear layer ran in it; name its layers by layers=")
     return {name: _layer(model, name, chain, channel_axis) for name, chain in chains.items()}, logits.shape[1]
@@ -141,6 +145,18 @@ def _chains(ran: Sequence[_Ran]) -> dict[str, list[_Ran]]:
         if one.gave:
             ends[one.gave] = chain
     return {chain[-1].name: chain for chain in chains.values()}
+
+
+def _of_images(chains: Mapping[str, list[_Ran]], images: int) -> dict[str, list[_Ran]]:
+    """The chains that output a tensor with the images on its first axis."""
+    found = {
+        name: chain
+        for name, chain in chains.items()
+        if not isinstance(output := chain[-1].output, Tensor) or (output.ndim and len(output) == images)
+    }
+    if others := [name for name in chains if name not in found]:
+        warnings.warn(f"layers: what {few(others)} output has no images on its first axis; left out", stacklevel=3)
+    return found
 
 
 def _layer(model: nn.Module, name: str, chain: Sequence[_Ran], channel_axis: int | None) -> Layer:

@@ -155,3 +155,25 @@ def test_tokens_whose_number_is_that_of_channels_are_told_apart_by_the_layer_tha
     found, _ = find_layers(Mlp(), torch.rand(1, 3, 8, 8))
     assert {name: layer.axis for name, layer in found.items()} == {"patch": 1, "act": 2}
     assert profile(Mlp(), SPLIT).sigma["act"].shape == (4,)
+
+
+class Windows(nn.Module):
+    """A network with a linear layer on the quarters of all images, as window attention has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv, self.window, self.fc = nn.Conv2d(3, 4, 1), nn.Linear(16, 16), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.conv(x).unfold(2, 4, 4).unfold(3, 4, 4)  # (N, 4, 2, 2, 4, 4)
+        quarters = maps.permute(0, 2, 3, 1, 4, 5).reshape(-1, 4, 16)  # (4 N, 4, 16)
+        return self.fc(self.window(quarters).relu().mean(2).view(len(x), 4, 4).mean(1))
+
+
+def test_layers_without_images_on_their_first_axis_are_left_out_and_named() -> None:
+    with pytest.warns(UserWarning, match=r"what window output has no images on its first axis; left out"):
+        found = profile(Windows(), SPLIT)
+    assert list(found.layers) == ["conv", "fc"]
+    with pytest.raises(ValueError, match=r"'window' outputs .*the first axis has to be that of the images"):
+        profile(Windows(), SPLIT, layers=["window"])
