@@ -48,10 +48,25 @@ class Claim:
     also: tuple[str, ...] = ()
 
 
-TABLES: dict[int, tuple[Callable[..., Outcome], tuple[str, ...]]] = {  # claim: its criterion and the rows that it needs
-    10: (partial(tables.beats, "sns_sen_cls", "nat", "eat"), ("sns_sen_cls", "nat", "eat")),
-    11: (partial(tables.beats, "sns_sen_cls", "sns_all_cls"), ("sns_sen_cls", "sns_all_cls")),
-    12: (partial(tables.beats_pat_and_alp, "sns_sen_adv"), ("sns_sen_adv", "pat", "alp")),
+OnTable = tuple[Callable[..., Outcome], tuple[str, ...]]  # a criterion for a table, and the rows that it needs
+
+
+def about_sns(sen_cls: str, all_cls: str, sen_adv: str) -> dict[int, OnTable]:
+    """The criteria of the claims about the rows of SNS, by the claim's number.
+
+    Args:
+        sen_cls, all_cls: the rows of Eq. 10 on sensitive and on all neurons.
+        sen_adv: the row of Eq. 11 on sensitive neurons.
+    """
+    return {
+        10: (partial(tables.beats, sen_cls, "nat", "eat"), (sen_cls, "nat", "eat")),
+        11: (partial(tables.beats, sen_cls, all_cls), (sen_cls, all_cls)),
+        12: (partial(tables.beats_pat_and_alp, sen_adv), (sen_adv, "pat", "alp")),
+    }
+
+
+TABLES: dict[int, OnTable] = {
+    **about_sns("sns_sen_cls", "sns_all_cls", "sns_sen_adv"),
     13: (tables.alp_below_pat, ("alp", "pat")),
     16: (tables.same_order, ("sns_sen_adv", "sns_sen_cls", "nat", "eat", "pat")),
 }

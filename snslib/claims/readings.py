@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from snslib.claims.claims import CLAIMS, Claim, decided
+from snslib.claims.claims import CLAIMS, Claim, about_sns, decided
 from snslib.claims.criteria import sensitivity, tables
 from snslib.claims.criteria.outcome import Outcome
 from snslib.claims.records import PublishedRecords
@@ -25,13 +25,9 @@ class Reading:
 
     def criteria(self) -> dict[int, Callable[[PublishedRecords], Outcome]]:
         """The criteria of the claims about these rows, by the claim's number."""
-        cls, all_cls, adv = self.sen_cls, self.all_cls, self.sen_adv
-        return {
-            10: tables.from_table(partial(tables.beats, cls, "nat", "eat"), (cls, "nat", "eat")),
-            11: tables.from_table(partial(tables.beats, cls, all_cls), (cls, all_cls)),
-            12: tables.from_table(partial(tables.beats_pat_and_alp, adv), (adv, "pat", "alp")),
-            14: partial(sensitivity.below_pat, adv),
-        }
+        on_tables = about_sns(self.sen_cls, self.all_cls, self.sen_adv)
+        of_records = {number: tables.from_table(*criterion) for number, criterion in on_tables.items()}
+        return of_records | {14: partial(sensitivity.below_pat, self.sen_adv)}
 
 
 READINGS = {
