@@ -133,6 +133,22 @@ READINGS = {  # of Algorithm 1: which neurons, chosen when, on which x', summed 
     "reselected_adv_online": _row(
         "sns_sen_adv", "Eq. 11, x' and neurons anew at every step", ", online, re-selected", True, neurons="reselected"
     ),
+    "reselected_cls_online_one_pass": _row(
+        "sns_sen_cls",
+        "the same, x and x' normalised together",
+        ", online, re-selected, one pass",
+        True,
+        neurons="reselected",
+        one_pass=True,
+    ),
+    "reselected_adv_online_one_pass": _row(
+        "sns_sen_adv",
+        "the same, x and x' normalised together",
+        ", online, re-selected, one pass",
+        True,
+        neurons="reselected",
+        one_pass=True,
+    ),
     "redrawn_cls_online": _row(
         "sns_sen_cls", "as many neurons at random, anew at every step", ", online, redrawn", True, neurons="redrawn"
     ),
