@@ -55,8 +55,9 @@ lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 reproduce: setup
 	$(BIN)/python -m snslib reproduce $(foreach n,$(filter-out PYTHON,$(given)),--$(call lower,$(n)) "$$$(n)")
 
+# A file at a time on each core.
 test: setup
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 matrix: setup
 	$(BIN)/python tools/matrix.py $(ONLY)

@@ -103,6 +103,8 @@ def run_all(source: Path, folder: Path, points: list[dict[str, Any]], labels: li
 
 def results_of(tasks: list[Any]) -> Iterator[Any]:
     """What tasks return, as they end: the first of them alone, then the others at once; KernelDiedError if one dies."""
+    quiet = "ignore::UserWarning:joblib.externals.loky.backend.resource_tracker"  # of semaphores, after Ctrl-C
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (quiet, os.environ.get("PYTHONWARNINGS"))))
     parallel = joblib.Parallel(max(1, (os.cpu_count() or 1) // 2), return_as="generator_unordered")
     try:
         for some in (tasks[:1], tasks[1:]):
