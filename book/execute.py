@@ -110,7 +110,7 @@ def parse_variables(arguments: list[str]) -> dict[str, Any]:
 
 
 def with_recorded_profile(variables: dict[str, Any]) -> dict[str, Any]:
-    """The variables, with a profile that `results/` has rows of in place of the same network at full width.
+    """The variables, with a profile whose networks `results/` holds in place of the same network at full width.
 
     MODEL, WIDTH or DATASET ask for something in particular, and leave the profile as it is.
     """
@@ -120,7 +120,7 @@ def with_recorded_profile(variables: dict[str, Any]) -> dict[str, Any]:
     from snslib.study import rows  # takes seconds to import
 
     if (recorded := rows.recorded_profile(name)) != name:
-        print(f"no rows of {name} are recorded: the book shows {recorded}. With WIDTH=1 {name} is trained.", flush=True)
+        print(f"the networks of {name} are not kept here: the book takes {recorded}. WIDTH=1 trains {name}.", flush=True)
     return variables | {"profile": recorded}
 
 

@@ -10,7 +10,6 @@ from snslib.claims.statistics import Accuracies, Accuracy
 from snslib.study import results
 from snslib.study.records import Record
 from snslib.study.rows import ROWS
-from snslib.training import pretrained
 
 
 class NotRunError(Exception):
@@ -68,8 +67,7 @@ class PublishedRecords:
         Raises:
             NotRunError: there is none, or the file of one is damaged.
         """
-        paths = sorted((pretrained.RESULTS / self.folder).glob(f"{row}*.safetensors"))
-        stems = [path.stem for path in paths if re.fullmatch(rf"{row}(-seed\d+)?", path.stem)]
+        stems = [stem for stem in results.trained(self.folder) if re.fullmatch(rf"{row}(-seed\d+)?", stem)]
         try:
             states = [results.state(f"{self.folder}/{stem}") for stem in stems]
         except ValueError as error:

@@ -4,6 +4,7 @@ What the cache holds is found by everything that it depends on, the code include
 Days of computing are not: what lies in ``results/`` is found by its configuration, whatever its file is called, and
 says which code and commit made it. It is bound to its data all the same: ``<data>/data.json`` has their fingerprint.
 A row of a table is a model, ``<data>/<network>-w<width>/<row>.safetensors``, and its measurements, ``<row>.json``.
+Weights at the whole width, 30 MB a row, stay out of the repository; how they were trained is ``states/<row>.json``.
 What is damaged is left out with a warning that names the file, and hides nothing else.
 """
 
@@ -194,7 +195,8 @@ def publish_data(data: Dataset) -> None:
 def publish_model(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
     """Write a trained model for good: weights in float16, BatchNorm's statistics as they are.
 
-    Of the history, what was written at each step is rounded to four digits, which is all that a curve needs.
+    Of the history, what was written at each step is rounded to four digits, which is all that a curve needs. What is
+    not kept with the repository, see above, has its state in a file of its own besides.
 
     Args:
         path: a file of ``results/``.
@@ -217,7 +219,10 @@ def publish_model(path: Path, tensors: dict[str, Tensor], state: dict[str, Any])
     with locks.alone(path):
         if path.exists():
             raise FileExistsError(f"{path} is published already and is not overwritten; delete it to make it anew")
-        save_tensors(path, small, state | {"name": name, "history": history, "sha256": checksum(small)})
+        state = state | {"name": name, "history": history, "sha256": checksum(small)}
+        save_tensors(path, small, state)
+        if state["recipe"]["width"] >= 1:
+            write_json(pretrained.state_alone(path), state)
 
 
 def publish_record(path: Path, row: str, record: Record) -> None:
@@ -293,17 +298,44 @@ def folders() -> list[str]:
     return sorted({str(path.parent.relative_to(pretrained.RESULTS)) for path in pretrained.RESULTS.glob("*/*/*.json")})
 
 
+def trained(folder: str) -> list[str]:
+    """The rows of a folder whose training is described, seeds apart: see :func:`state`.
+
+    Args:
+        folder: such as "cifar10/vgg16-w0.25"; one that is not there has none.
+
+    Raises:
+        ValueError: a folder outside of ``results/``.
+    """
+    there = arguments.inside("folder", pretrained.RESULTS, folder)
+    return sorted({path.stem for path in (*there.glob("*.safetensors"), *there.glob("states/*.json"))})
+
+
 def state(name: str) -> dict[str, Any]:
     """What :func:`publish_model` wrote of a published model besides its weights: recipe, history, classes.
 
     Args:
-        name: as in :func:`load_pretrained`; the model must be there.
+        name: as in :func:`load_pretrained`; it must be one of :func:`trained`.
 
     Raises:
         ValueError: its file is damaged, or holds another model.
     """
     path = arguments.inside("name", pretrained.RESULTS, f"{name}.safetensors")
-    found = pretrained.read(path, only_state=True, name=name)[1]
+    if path.exists():
+        found = pretrained.read(path, only_state=True, name=name)[1]
+    else:
+        path = pretrained.state_alone(path)
+        found = _state_alone(path)
     if found.get("name", name) != name:
         raise ValueError(f"{path} holds another model, {found['name']}; git checkout brings back its own")
+    return found
+
+
+def _state_alone(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = read_json(path)
+        if type(found) is not dict or not {"recipe", "history", "classes"} <= found.keys():
+            raise ValueError("it holds no recipe and history")
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); git checkout brings it back") from error
     return found

@@ -26,6 +26,10 @@ def load_pretrained(name: str, device: torch.device | str = "cpu") -> nn.Module:
             another model.
     """
     path = arguments.inside("name", RESULTS, f"{name}.safetensors")
+    if not path.exists() and state_alone(path).exists():
+        width, row = path.parent.name.rpartition("-w")[2], path.stem.partition("-seed")[0]
+        again = f"python -m snslib reproduce --profile {path.parent.parent.name} --rows {row}"
+        raise ValueError(f"name: the weights of {name} at width {width} are not kept here; on a GPU, this trains them: {again}")
     if not path.exists():
         there = [str(file.relative_to(RESULTS).with_suffix("")) for file in sorted(RESULTS.glob("*/*/*.safetensors"))]
         raise ValueError(
@@ -41,6 +45,11 @@ def load_pretrained(name: str, device: torch.device | str = "cpu") -> nn.Module:
     model = build_model(state["recipe"]["model"], len(state["classes"]), state["recipe"]["width"], state["image_size"])
     model.load_state_dict(tensors)
     return model.to(device).eval()
+
+
+def state_alone(path: Path) -> Path:
+    """Where the state of a published model lies whose weights, ``path``, are too large to be kept here."""
+    return path.parent / "states" / f"{path.stem}.json"
 
 
 def read(path: Path, only_state: bool = False, name: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -75,7 +75,7 @@ def test_a_damaged_model_hides_no_other_row_of_the_cost_and_is_named(damage: str
         save_tensors(results / FOLDER / f"{row}.safetensors", {"x": torch.zeros(1)}, {"history": EPOCHS})
     OF_OTHER_FILES[damage](results / FOLDER / "pat.safetensors")
     lines = [cells(line) for line in tables.cost(FOLDER).data.splitlines() if line.startswith("|")]
-    assert ["PAT", "`pat.safetensors` is damaged", *[""] * 5] in lines
+    assert ["PAT", "the model `pat` is damaged", *[""] * 5] in lines
     assert ["ALP", "1", "2", "10.00%", "1 (2 min)", "never", "never"] in lines
 
 

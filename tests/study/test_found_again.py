@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +14,20 @@ import torch
 from safetensors import safe_open
 
 from snslib.data import Dataset, Split
+from snslib.files import checksum, save_tensors
 from snslib.study import networks, records, results
 from snslib.study.reproduce import reproduce
 from snslib.study.rows import ROWS, folder_of
 from snslib.study.settings import PROFILES
 from snslib.training import pretrained
+from snslib.training.models import build_model
 
 pytestmark = pytest.mark.filterwarnings("error")  # what is damaged is left out with a warning
 
 KEYS = Path(__file__).parent / "recorded_keys.json"  # file, measurement and key; a model is the measurement "model"
 RUNS = {  # what was run: profile, seed and the precision it was trained in
     "cifar10/vgg16-w0.25": [("cifar10-small", 0, "bfloat16"), ("cifar10-small", 1, "float32")],
+    "cifar10/vgg16-w1": [("cifar10", 0, "bfloat16")],
     "cifar10/resnet18-w0.25": [("cifar10-resnet18-small", 0, "float32")],
     "tiny-imagenet/alexnet-w0.25": [("tiny-imagenet-small", 0, "bfloat16")],
 }
@@ -88,6 +93,17 @@ def stub(name: str) -> Dataset:
     return Dataset(name, names, black[0], black[0].take(0), black[1], padding, True, "black images", False)
 
 
+def with_models(folder: str, root: Path) -> Path:
+    """A copy of ``results/`` in which every model of a folder is there, untrained where only its state is kept."""
+    shutil.copytree(pretrained.RESULTS, root, symlinks=True, copy_function=os.symlink)
+    for path in (root / folder / "states").glob("*.json"):
+        state = json.loads(path.read_text())
+        recipe, classes = state["recipe"], len(state["classes"])
+        weights = build_model(recipe["model"], classes, recipe["width"], state["image_size"]).state_dict()
+        save_tensors(root / folder / f"{path.stem}.safetensors", weights, state | {"sha256": checksum(weights)})
+    return root
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", RUNS)
 def test_reproduce_asks_for_all_of_it(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +121,9 @@ def test_reproduce_asks_for_all_of_it(folder: str, tmp_path: Path, monkeypatch: 
         raise AssertionError(f"trained anew: {arguments}")
 
     data = stub(folder.partition("/")[0])
+    published = {(what, key) for name, what, key in in_results() if name.rpartition("/")[0] == folder}
+    monkeypatch.setattr(pretrained, "RESULTS", with_models(folder, tmp_path / "results"))
+    (cache := tmp_path / "cache").mkdir()
     monkeypatch.setattr(networks, "load_dataset", lambda *arguments, **options: data)
     monkeypatch.setattr(networks, "hold_out", lambda split, n: (split.take(len(split) - n), split.take(n)))
     monkeypatch.setattr(networks.zlib, "crc32", lambda buffer: 0)
@@ -120,7 +139,6 @@ def test_reproduce_asks_for_all_of_it(folder: str, tmp_path: Path, monkeypatch: 
         base = replace(PROFILES[profile], seed=seed, precision=precision, device="cpu")
         assert folder_of(base) == folder
         rows = [row for row in ROWS if (row if seed == 0 else f"{row}-seed{seed}") in there]
-        reproduce(base, tmp_path, rows, progress=lambda line: None)
-    published = {(what, key) for name, what, key in in_results() if name.rpartition("/")[0] == folder}
+        reproduce(base, cache, rows, progress=lambda line: None)
     assert not published - asked
-    assert not list(tmp_path.iterdir())
+    assert not list(cache.iterdir())

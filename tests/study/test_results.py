@@ -262,18 +262,22 @@ def test_the_rows_of_the_layers_of_vgg16_are_not_for_alexnet(tmp_path: Path) -> 
         (["cifar10/vgg16-w0.25"], "cifar10", "cifar10-small"),
         (["cifar10/vgg16-w0.25"], "cifar10-small", "cifar10-small"),
         (["cifar10/vgg16-w0.25", "cifar10/vgg16-w1"], "cifar10", "cifar10"),
+        (["cifar10/vgg16-w0.25", "cifar10/vgg16-w1 without pat"], "cifar10", "cifar10-small"),
         (["cifar10/vgg16-w0.25"], "tiny-imagenet", "tiny-imagenet"),
         (["cifar10/vgg16-w0.25"], "digits", "digits"),
         (["cifar10/vgg16-w0.25"], "cifar11", "cifar11"),
     ],
 )
-def test_a_profile_without_rows_gives_way_to_its_small_one(
+def test_a_profile_without_networks_gives_way_to_its_small_one(
     there: list[str], name: str, recorded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pretrained, "RESULTS", tmp_path)
-    for folder in there:
+    for folder, _, lacks in (place.partition(" without ") for place in there):
         (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "vanilla.json").write_text("{}")
+        for row in ("vanilla", "pat"):
+            (tmp_path / folder / f"{row}.json").write_text("{}")
+        for row in {"vanilla", "pat"} - {lacks}:
+            (tmp_path / folder / f"{row}.safetensors").touch()
     assert rows.recorded_profile(name) == recorded
 
 

@@ -51,13 +51,12 @@ def cost(folder: str) -> Markdown:
         folder: such as "cifar10/vgg16-w0.25"; rows without a published model there are shown as not run, and those
             whose file is damaged by its name.
     """
-    lines = []
+    lines, trained = [], results.trained(folder)
     for row in COSTS:
-        path = pretrained.RESULTS / folder / f"{row}.safetensors"
         try:
-            cells = _cost(results.state(f"{folder}/{row}")["history"]) if path.exists() else ["not run"]
+            cells = _cost(results.state(f"{folder}/{row}")["history"]) if row in trained else ["not run"]
         except (ValueError, KeyError, TypeError, IndexError):  # its checksum is another, or it says other things
-            cells = [f"{code(path.name)} is damaged"]
+            cells = [f"the model {code(row)} is damaged"]
         lines.append([ROWS[row].label, *cells, *[""] * (3 + len(LEVELS) - len(cells))])
     header = ["model", "epochs", "minutes", "best", *(f"{100 * level:g}% after" for level in LEVELS)]
     caption = (
