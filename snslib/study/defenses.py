@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from snslib.study.settings import Settings
 from snslib.training.loop import Schedule
-from snslib.training.objectives import ALP, ANEW, EAT, PAT, SNS, Objective, Vanilla
+from snslib.training.objectives import (
+    ALP,
+    ANEW,
+    EAT,
+    PAT,
+    SNS,
+    TRADES,
+    Objective,
+    Vanilla,
+    VulnerabilitySuppression,
+)
 
 if TYPE_CHECKING:
     from snslib.study.networks import Networks
@@ -23,7 +33,7 @@ class Defense:
     """How a network of a setting is trained.
 
     Args:
-        label: as the paper writes it.
+        label: as the paper writes it, or who proposed it.
         schedule: how long and how fast, by the settings.
         objective: what is minimised; it may train the networks that it needs.
         depends_on: what else the trained network depends on, JSON-able, besides data, model, schedule and attack.
@@ -31,6 +41,7 @@ class Defense:
         starts_from: the defense whose network training starts from; None starts from random weights.
         fraction: the share of each layer's neurons that count as sensitive; None is that of the settings.
         attacked: the settings whose vanilla networks training attacks besides its own.
+        later: whether it is not the paper's but of later work: no chapter trains it live.
     """
 
     label: str
@@ -41,6 +52,7 @@ class Defense:
     starts_from: str | None = None
     fraction: float | None = None
     attacked: Callable[[Networks], list[Networks]] = lambda networks: []
+    later: bool = False
 
     def steered_by(self, settings: Settings, taken_from: Mapping[str, str]) -> str:
         """The settings that decide whether training converges: its peak learning rate, and a weight of the loss.
@@ -89,6 +101,15 @@ def sources(networks: Networks) -> list[Networks]:
 def _eat(networks: Networks) -> Objective:
     static = [source.model("vanilla") for source in sources(networks)]
     return EAT(networks.settings.eps, static, networks.settings.precision)
+
+
+def _trades(networks: Networks) -> Objective:
+    s = networks.settings
+    return TRADES(s.eps, cast(float, s.step_size), s.steps, s.precision)
+
+
+def _anp_vs(networks: Networks) -> Objective:
+    return VulnerabilitySuppression(networks.pgd_in_training, networks.conv_layers)
 
 
 def _sns(label: str, name: str, adversarial: bool, fraction: float | None = None) -> Defense:
@@ -144,5 +165,13 @@ DEFENSES = {
     "sns_sen_cls": _sns(r"$\mathrm{SNS}_{sen}^{cls}$", "sns_sen_cls", adversarial=False),
     "sns_all_cls": _sns(r"$\mathrm{SNS}_{all}^{cls}$", "sns_all_cls", adversarial=False, fraction=1.0),
     "sns_sen_adv": _sns(r"$\mathrm{SNS}_{sen}^{adv}$", "sns_sen_adv", adversarial=True),
+    "trades": Defense("TRADES", _adversarial, _trades, lambda networks: {"beta": TRADES.beta}, later=True),
+    "anp_vs": Defense(
+        "ANP-VS without pruning",
+        _adversarial,
+        _anp_vs,
+        lambda networks: {"weight": VulnerabilitySuppression.weight, "layers": networks.conv_layers},
+        later=True,
+    ),
 }
-LABELS = {name: defense.label for name, defense in DEFENSES.items()}
+LABELS = {name: defense.label for name, defense in DEFENSES.items() if not defense.later}  # of what chapters train

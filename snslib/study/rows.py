@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from snslib.study import results
-from snslib.study.defenses import LABELS
+from snslib.study.defenses import DEFENSES
 from snslib.study.settings import PROFILES, Settings
-from snslib.training import datasets
+from snslib.training import datasets, pretrained
 from snslib.training.models import SWITCHABLE
 
 
@@ -43,7 +43,7 @@ class Row:
 
 
 def _row(defense: str, about: str, note: str = "", online: bool = False, **changes: Any) -> Row:
-    return Row(defense, LABELS[defense] + note, about, online, changes)
+    return Row(defense, DEFENSES[defense].label + note, about, online, changes)
 
 
 _CONTROL = "the same training without the SNS loss"
@@ -168,6 +168,12 @@ READINGS = {  # of Algorithm 1: which neurons, chosen when, on which x', summed 
 }
 
 
+LATER = {  # of later work, at the budget of PAT
+    "trades": _row("trades", "predictions for x' drawn to those for x"),
+    "anp_vs": _row("anp_vs", "PAT with a loss on the sensitivity of all neurons"),
+}
+
+
 FIG_3B = {  # Eq. 10 from other layers of VGG-16 on, with other lambdas and fractions; only measured, not published
     **{
         f"fig3b_{layer}": _row("sns_sen_cls", f"Eq. 10 from {layer} on", f", {layer}", first_layer=layer)
@@ -186,7 +192,7 @@ FIG_3B = {  # Eq. 10 from other layers of VGG-16 on, with other lambdas and frac
 }
 
 
-ROWS = TABLE | REMEDIES | OTHER_NEURONS | SWITCHED_OFF | ONE_PASS | READINGS | FIG_3B
+ROWS = TABLE | REMEDIES | OTHER_NEURONS | SWITCHED_OFF | ONE_PASS | READINGS | LATER | FIG_3B
 
 
 def rows_for(model: str) -> list[str]:
@@ -204,13 +210,19 @@ def folder_of(settings: Settings) -> str:
 
 
 def recorded_profile(name: str) -> str:
-    """The profile that ``results/`` has rows of: the "-small" one where it has none of the whole one.
+    """The profile whose models ``results/`` holds: the "-small" one where it lacks those of the whole one.
 
     Args:
         name: of a profile; one that has no "-small" one, or that does not exist, is returned as it is.
     """
     there = [profile for profile in (name, f"{name}-small") if profile in PROFILES]
-    return next((profile for profile in there if folder_of(PROFILES[profile]) in results.folders()), name)
+    return next((profile for profile in there if _has_models(folder_of(PROFILES[profile]))), name)
+
+
+def _has_models(folder: str) -> bool:
+    """Whether the weights of every row of TABLE are there that was measured: else some would be trained anew."""
+    measured = [path for path in (pretrained.RESULTS / folder).glob("*.json") if path.stem in TABLE]
+    return bool(measured) and all(path.with_suffix(".safetensors").exists() for path in measured)
 
 
 @dataclass(frozen=True)
@@ -246,7 +258,7 @@ FAMILIES = {
 }
 KINDS = {  # the rows that are compared over all networks, by how they are trained
     "vanilla": ("vanilla",),
-    "adversarial training": ("nat", "eat", "pat", "alp"),
+    "adversarial training": ("nat", "eat", "pat", "alp", *LATER),
     "online SNS and its control": (
         "sns_sen_adv_online",
         "control_adv_online",

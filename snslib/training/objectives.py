@@ -14,17 +14,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snslib import arguments
+from snslib import arguments, kernels
 from snslib.attacks import Attack, step_ll
 from snslib.data import Split
 from snslib.hooks import record
-from snslib.inference import device_of
+from snslib.inference import PRECISIONS, autocast, device_of, frozen
 from snslib.kernels import channel_l1
 from snslib.losses import REDUCTIONS, adversarial_loss, logit_pairing, sns_loss
 from snslib.training import parallel
 from snslib.training.fixed_pairs import adversarial_images
 
 PAIRS = ("fixed", "epoch", "step")
+TRADES_START = 0.001  # standard deviation of what TRADES adds to x before its attack
 ANEW = {"reselected": "sensitive", "redrawn": "random"}  # neurons chosen at every step, and as what before the first
 
 
@@ -121,6 +122,98 @@ class EAT(Objective):
         x_adv = torch.clamp(farthest, x - radius, x + radius)  # as a step of that length, and still in [0, 1]
         loss = adversarial_loss(model(x), model(x_adv), y)
         return loss, {"adv": loss}
+
+
+@dataclass
+class TRADES(Objective):
+    """TRADES (Zhang et al. 2019): cross-entropy on clean images, plus how far the predictions for x' lie from theirs.
+
+    That is the Kullback-Leibler divergence KL(p(x) || p(x')), averaged over the batch; both sides are trained. PGD
+    makes x' from the current model: it climbs this divergence, not cross-entropy, and starts beside x, as there is no
+    way up from x itself.
+
+    Args:
+        eps, step_size, steps: of PGD, see :func:`snslib.attacks.pgd`.
+        precision: of the network's passes in PGD. What x' is compared with is computed in float32: rounded to bfloat16,
+            both can be the same numbers, and the gradient 0.
+        beta: the weight of the divergence, the 1 / lambda of their paper, >= 0.
+    """
+
+    eps: float
+    step_size: float
+    steps: int
+    precision: str = "float32"
+    beta: float = 6.0
+
+    def __post_init__(self) -> None:
+        arguments.radius("eps", self.eps)
+        arguments.radius("step_size", self.step_size)
+        arguments.at_least("steps", self.steps, 1)
+        arguments.one_of("precision", self.precision, PRECISIONS)
+        arguments.not_negative("beta", self.beta)
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        x_adv = self._farthest(model, x)
+        logits, logits_adv = model(x), model(x_adv)
+        loss = F.cross_entropy(logits, y)
+        divergence = _divergence(logits, logits_adv) / len(y)
+        return loss + self.beta * divergence, {"cls": loss, "divergence": divergence}
+
+    def _farthest(self, model: nn.Module, x: Tensor) -> Tensor:
+        """x' (N, 3, H, W), where PGD finds the largest divergence from the predictions for x."""
+        x_adv = x + TRADES_START * torch.randn(x.shape).to(x)  # drawn on the CPU: a seed means the same everywhere
+        with frozen(model):
+            with autocast(x.device, "float32"), torch.no_grad():
+                logits = model(x)
+            with autocast(x.device, self.precision):
+                for _ in range(self.steps):
+                    leaf = x_adv.requires_grad_(True)
+                    gradient = torch.autograd.grad(_divergence(logits, model(leaf)), leaf)[0]
+                    x_adv = kernels.sign_step(leaf.detach(), gradient, x, self.eps, self.step_size)
+        return x_adv
+
+
+def _divergence(logits: Tensor, logits_adv: Tensor) -> Tensor:
+    """KL(p || p'), summed over images, of the predictions that logits (N, K) stand for."""
+    exact = torch.promote_types(logits.dtype, torch.float32)
+    log_p, log_p_adv = (F.log_softmax(one.to(exact), 1) for one in (logits, logits_adv))
+    return F.kl_div(log_p_adv, log_p, reduction="sum", log_target=True)
+
+
+@dataclass
+class VulnerabilitySuppression(Objective):
+    """The loss of ANP-VS (Madaan et al. 2020) without its pruning: that of PAT, plus the network's vulnerability.
+
+    A neuron's vulnerability is its sensitivity, Eq. 1; a layer's is the sum over all its neurons, so that it grows with
+    the width; and the network's is the mean over layers. With the weight 0 this is PAT.
+
+    Args:
+        attack: makes x' for each batch.
+        layers: all layers whose outputs count, which are those below the logits.
+        weight: of the vulnerability, >= 0; 0.0001 is what they train VGG-16 with on CIFAR-10.
+    """
+
+    attack: Attack
+    layers: Sequence[str]
+    weight: float = 0.0001
+
+    def __post_init__(self) -> None:
+        arguments.not_negative("weight", self.weight)
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor | None, y: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        x_adv = self.attack(model, x, y)
+        with record(model, self.layers) as clean:
+            logits = model(x)
+        with record(model, self.layers) as adversarial:
+            logits_adv = model(x_adv)
+        loss = adversarial_loss(logits, logits_adv, y)
+        every_neuron = {layer: torch.arange(outputs.shape[1]) for layer, outputs in clean.items()}
+        vulnerability = sns_loss(clean, adversarial, every_neuron, "sum") / len(self.layers)
+        return loss + self.weight * vulnerability, {"adv": loss, "vulnerability": vulnerability}
 
 
 @dataclass

@@ -19,7 +19,7 @@ from snslib.files import load_tensors, save_tensors
 from snslib.training.datasets import load_dataset
 from snslib.training.loop import Schedule, train
 from snslib.training.models import build_model, conv_bn_relu
-from snslib.training.objectives import ALP, EAT, PAT, SNS, Objective, Vanilla
+from snslib.training.objectives import ALP, EAT, PAT, SNS, TRADES, Objective, Vanilla, VulnerabilitySuppression
 
 pytestmark = pytest.mark.trains
 
@@ -80,6 +80,8 @@ def objectives() -> dict[str, Callable[[], Objective]]:
         "alp": lambda: ALP(step),
         "nat": lambda: EAT(0.1),
         "eat": lambda: EAT(0.1, [small_model().eval()]),
+        "trades": lambda: TRADES(0.1, 0.1, 1),
+        "anp_vs": lambda: VulnerabilitySuppression(step, ["conv1", "conv3"]),
         "sns fixed": lambda: SNS(omega, 1.0, adversarial=True, pairs=fixed),
         "sns epoch": lambda: SNS(omega, 1.0, adversarial=False, source="epoch", attack=step),
         "sns step": lambda: SNS(omega, 1.0, adversarial=True, source="step", attack=step),
@@ -591,6 +593,101 @@ def test_nat_by_hand() -> None:
     torch.testing.assert_close(x_adv, (x + radius * toward).clamp(0, 1))
 
 
+def predictions(logits: np.ndarray) -> np.ndarray:
+    exponents = np.exp(logits)
+    return exponents / exponents.sum(1, keepdims=True)
+
+
+def test_trades_by_hand() -> None:
+    """The loss of what the last pass was given, and that as PGD on the divergence makes it, starting beside x."""
+    model, x, _, y = hand_case()
+    seeing, eps, step_size = Seeing(model), 0.01, 0.004
+    torch.manual_seed(3)
+    loss, terms = TRADES(eps, step_size, steps=4, beta=2.0)(seeing, x, None, y)
+    x_adv = seeing.seen[-1]
+    logits, logits_adv = by_hand(model, x)[1], by_hand(model, x_adv)[1]
+    p, p_adv = predictions(logits), predictions(logits_adv)
+    divergence = (p * np.log(p / p_adv)).sum() / 5
+    assert terms["cls"].item() == pytest.approx(cross_entropy(logits, y))
+    assert terms["divergence"].item() == pytest.approx(divergence, rel=1e-5)
+    assert loss.item() == pytest.approx(cross_entropy(logits, y) + 2 * divergence)
+
+    torch.manual_seed(3)
+    expected, target = x + 0.001 * torch.randn(x.shape), torch.from_numpy(p)
+    for _ in range(4):
+        leaf = expected.clone().requires_grad_(True)
+        climbed = F.cross_entropy(model(leaf), target, reduction="sum")  # the divergence but for a constant
+        expected = expected + step_size * torch.autograd.grad(climbed, leaf)[0].sign()
+        expected = torch.minimum(torch.maximum(expected, x - eps), x + eps).clamp(0, 1)
+    torch.testing.assert_close(x_adv, expected)
+    assert TRADES(eps, step_size, steps=4).beta == 6
+
+
+def test_both_sides_of_the_divergence_of_trades_are_trained() -> None:
+    """In one step from x, with x' held where it is found: the slope is that of finite differences of the loss."""
+    model, x, _, y = hand_case()
+    seeing, objective = Seeing(model), TRADES(0.1, 0.1, 1)
+    objective(seeing, x, None, y)[0].backward()
+    x_adv, bias = seeing.seen[-1], model.fc.bias
+
+    def loss() -> float:
+        logits, logits_adv = by_hand(model, x)[1], by_hand(model, x_adv)[1]
+        p, p_adv = predictions(logits), predictions(logits_adv)
+        return cross_entropy(logits, y) + 6 * (p * np.log(p / p_adv)).sum() / 5
+
+    for place in range(3):
+        sides = []
+        for shift in (1e-5, -1e-5):
+            with torch.no_grad():
+                bias[place] += shift
+                sides.append(loss())
+                bias[place] -= shift
+        assert bias.grad[place].item() == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-5, abs=1e-9)
+
+
+def test_the_passes_of_trades() -> None:
+    """Attacked in eval mode, in the precision asked for once the predictions for x are there; trained in train mode."""
+    passes = []
+
+    class Noting(Seeing):
+        def forward(self, x: Tensor) -> Tensor:
+            logits = super().forward(x)
+            passes.append((self.training, next(self.parameters()).requires_grad, logits.dtype))
+            return logits
+
+    model, x, y = Noting(small_model()).train(), torch.rand(4, 3, 6, 6), torch.tensor([0, 1, 2, 0])
+    with torch.autocast("cpu", torch.bfloat16):  # as the loop trains
+        TRADES(0.1, 0.1, steps=2, precision="bfloat16")(model, x, None, y)
+    attacked, trained = (False, False), (True, True)
+    assert passes == [
+        (*attacked, torch.float32),
+        *[(*attacked, torch.bfloat16)] * 2,
+        *[(*trained, torch.bfloat16)] * 2,
+    ]
+
+
+def test_vulnerability_suppression_by_hand() -> None:
+    """The mean over layers of the sums, over all neurons and positions, of the mean distance over images (Eq. 1)."""
+    model, x, x_adv, y = hand_case()
+    asked: list[Tensor] = []
+
+    def attack(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        asked.append(y)
+        return x_adv
+
+    loss, terms = VulnerabilitySuppression(attack, ["conv2", "fc"], weight=0.5)(model, x, None, y)
+    (conv2, logits), (conv2_adv, logits_adv) = by_hand(model, x), by_hand(model, x_adv)
+    of_layers = [np.abs(conv2 - conv2_adv).sum() / 5, np.abs(logits - logits_adv).sum() / 5]
+    adversarial = (cross_entropy(logits, y) + cross_entropy(logits_adv, y)) / 2
+    assert terms["adv"].item() == pytest.approx(adversarial)
+    assert terms["vulnerability"].item() == pytest.approx(sum(of_layers) / 2)
+    assert loss.item() == pytest.approx(adversarial + 0.5 * sum(of_layers) / 2)
+    assert asked == [y]
+    terms["vulnerability"].backward()
+    assert model.conv1[0].weight.grad.abs().sum() > 0
+    assert VulnerabilitySuppression(attack, ["fc"]).weight == 1e-4
+
+
 def test_radii_are_those_of_the_truncated_normal() -> None:
     """On grey images, far from 0 and 1, a pixel moves by the radius: |N(0, eps)| given that it is at most 2 eps."""
     x, y = torch.full((4000, 3, 2, 2), 0.5), torch.zeros(4000, dtype=torch.int64)
@@ -695,6 +792,12 @@ def test_sns_errors(options: dict[str, Any]) -> None:
         *((lambda weight=weight: ALP(step, weight), "weight") for weight in (-0.5, float("nan"))),
         *((lambda lam=lam: SNS({}, lam, True, source="step", attack=step), "lam") for lam in (-1.0, float("nan"))),
         (lambda: SNS({}, 1.0, True, "median", source="step", attack=step), "reduction"),
+        (lambda: TRADES(8, 0.1, 1), "eps"),
+        (lambda: TRADES(0.1, -0.1, 1), "step_size"),
+        (lambda: TRADES(0.1, 0.1, 0), "steps"),
+        (lambda: TRADES(0.1, 0.1, 1, precision="float16"), "precision"),
+        (lambda: TRADES(0.1, 0.1, 1, beta=-6.0), "beta"),
+        (lambda: VulnerabilitySuppression(step, ["fc"], -1.0), "weight"),
     ],
 )
 def test_objective_errors(objective: Callable[[], Objective], argument: str) -> None:
