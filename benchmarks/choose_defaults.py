@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from snslib import files
-from snslib.study.networks import N_VALIDATE, Networks
+from snslib.study.networks import Networks
 from snslib.study.settings import PROFILES
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -45,7 +45,7 @@ def main() -> None:
                 last = networks.history(defense)[-1]
                 rows.append({"defense": defense, "seed": seed, "lr": rate, "clean": last["clean"], "pgd": last["pgd"]})
                 print(rows[-1], flush=True)
-    about = {"what": "validation accuracy of the last epoch", "profile": name, "n": min(profile.validation, N_VALIDATE)}
+    about = {"what": "validation accuracy of the last epoch", "profile": name, "n": networks.n_validate}
     about |= {"changes": CHANGES[name]} if CHANGES[name] else {}
     files.write_json(RESULTS / f"{name}_defaults.json", {**about, **files.provenance("cpu"), "result": rows})
 

@@ -120,7 +120,7 @@ def with_recorded_profile(variables: dict[str, Any]) -> dict[str, Any]:
     from snslib.study import rows  # takes seconds to import
 
     if (recorded := rows.recorded_profile(name)) != name:
-        print(f"the networks of {name} are not kept here: the book takes {recorded}. WIDTH=1 trains {name}.", flush=True)
+        print(f"the networks of {name} are not kept here: the book takes {recorded}; WIDTH=1 trains it.", flush=True)
     return variables | {"profile": recorded}
 
 

@@ -55,7 +55,7 @@ def whole(result: Any, rest: Any) -> Any:
     return {**rest, **{name: whole(value, rest.get(name)) for name, value in result.items()}}
 
 
-def publish(name: str, what: str, result: Any, folder: str = "data/net", **config: Any) -> None:
+def publish(name: str, what: str, result: Any, folder: str = "data/net-w0.25", **config: Any) -> None:
     """A record in ``results/``, of the seed that the name ends in: "pat-seed1"."""
     _, _, seed = name.partition("-seed")
     entry = Record(what, whole(result, WHOLE.get(what)), config, int(seed or 0), **ABOUT)

@@ -22,7 +22,8 @@ from snslib.study.settings import Settings
 
 STABILISED = tuple(name for name, defense in DEFENSES.items() if defense.starts_from)  # the values of "defense"
 DEFAULTS = {  # of the parameters that are no settings: which rows of results/ are shown, and which SNS is trained
-    "recorded": "cifar10/vgg16-w0.25",
+    "recorded": "cifar10/vgg16-w1",
+    "recorded_narrow": "cifar10/vgg16-w0.25",
     "recorded_alexnet": "tiny-imagenet/alexnet-w0.25",
     "recorded_resnet18": "cifar10/resnet18-w0.25",
     "defense": "sns_sen_adv",

@@ -17,8 +17,8 @@ from snslib.study.settings import Settings
 LIVE = ("vanilla", "pat", "sns_sen_adv")
 RECORDED = (*LIVE, "sns_sen_adv_online", "control_adv_online")
 ALT = (
-    "One line per network with three markers: the paper's accuracy under PGD, ours under PGD, and ours under a "
-    "stronger PGD."
+    "One line per network with the paper's accuracy under PGD and ours, under PGD and under a stronger PGD, at the "
+    "paper's width and at a quarter of it."
 )
 
 
@@ -27,6 +27,7 @@ def values(
     records: Mapping[str, Record],
     strong: Mapping[str, Record],
     folder: str,
+    narrow: str,
     against_paper: Figure,
 ) -> dict[str, Any]:
     """What pages refer to by ``{glue}``: name to value.
@@ -35,12 +36,13 @@ def values(
         settings: of this build.
         records: defense to its accuracy record, at least those of LIVE.
         strong: the same for accuracy under a stronger PGD.
-        folder: the rows of ``results/`` that are shown, such as "cifar10/vgg16-w0.25".
+        folder: the rows of ``results/`` that are shown, such as "cifar10/vgg16-w1".
+        narrow: those of a narrower network, such as "cifar10/vgg16-w0.25".
         against_paper: the figure of accuracies beside the paper's.
 
     Returns:
         Texts and pictures as HTML; accuracies of this build and of the paper in percent; recorded accuracies as text,
-        "not run" where there are none.
+        of the narrower network too, "not run" where there are none.
     """
     found: dict[str, Any] = {
         "n_test": records["vanilla"].config["n"],
@@ -53,8 +55,9 @@ def values(
             found[f"{defense}_{column}"] = 100 * records[defense].result[column]
             found[f"paper_{defense}_{column}"] = paper.table1()[defense][column]
         found[f"{defense}_strong"] = 100 * strong[defense].result
-    states = neuron_states(folder, RECORDED)
-    for row in RECORDED:
-        for column in ("clean", "pgd", "strong"):
-            found[f"recorded_{row}_{column}"] = f"{100 * states[row][column]:.1f}%" if row in states else "not run"
+    for network, rows_of, rows in (("recorded", folder, LIVE), ("narrow", narrow, RECORDED)):
+        states = neuron_states(rows_of, rows)
+        for row in rows:
+            for column in ("clean", "pgd", "strong"):
+                found[f"{network}_{row}_{column}"] = f"{100 * states[row][column]:.1f}%" if row in states else "not run"
     return found

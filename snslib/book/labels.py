@@ -31,6 +31,7 @@ TABLES = {
         "tbl-harder",
         "tbl-checks",
         "tbl-recorded-scrutiny",
+        "tbl-pat-alp",
         "tbl-recorded-alexnet-scrutiny",
         "tbl-remedy",
         "tbl-remedy-adds",

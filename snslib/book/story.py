@@ -36,11 +36,12 @@ def attacked(panel: Figure) -> HTML:
     return picture(panel, ATTACKED)
 
 
-def recorded(folder: str, card: Sequence[tuple[Claim, Outcome]]) -> dict[str, HTML | str]:
+def recorded(folder: str, narrow: str, card: Sequence[tuple[Claim, Outcome]]) -> dict[str, HTML | str]:
     """The other four pictures, and the verdicts on the claims that they are about.
 
     Args:
-        folder: the rows that are shown, such as "cifar10/vgg16-w0.25".
+        folder: the rows that are shown, such as "cifar10/vgg16-w1".
+        narrow: a narrower network, of which there are more rows, such as "cifar10/vgg16-w0.25".
         card: as :func:`snslib.claims.claims.scorecard` returns it.
 
     Returns:
@@ -51,7 +52,7 @@ def recorded(folder: str, card: Sequence[tuple[Claim, Outcome]]) -> dict[str, HT
         "neurons": (_neurons(folder), "One dot for each neuron of each layer; the sensitive ones stand out."),
         "suppression": (_suppression(folder), "Accuracy over beta, white box and transferred, one curve per attack."),
         "stabilised": (_stabilised(folder), "Mean sensitivity of three networks, layer by layer."),
-        "networks": (_networks(folder), "Lost accuracy over sensitivity, one point for each network."),
+        "networks": (_networks(narrow), "Lost accuracy over sensitivity, one point for each network."),
     }
     pictures = {f"story_{name}": picture(figure, alt) if figure else NOT_RUN for name, (figure, alt) in drawn.items()}
     return pictures | {f"verdict_{name}": verdicts[number] for name, number in CLAIMS.items()}

@@ -9,6 +9,7 @@ from typing import Any
 from IPython.display import Markdown
 from torch import Tensor
 
+from snslib.study import results
 from snslib.study.records import Record
 from snslib.study.settings import Settings
 
@@ -71,6 +72,12 @@ def this_build(settings: Settings, vanilla: Record) -> str:
         "works. Only a build on the paper's data at the paper's width could confirm or refute its numbers. "
         "Numbers from longer runs are marked <strong>recorded</strong>."
     )
+
+
+def network_of(folder: str) -> str:
+    """The network whose rows a folder of ``results/`` has, in words: "VGG-16 at width 1/4"."""
+    model = results.model_of(folder)
+    return f"{MODEL_NAMES.get(model, plain(model))} at width {results.width_of(folder)}"
 
 
 def source(*records: Record) -> Markdown:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from snslib.claims.claims import CLAIMS, Claim, about_sns, decided
+from snslib.claims.claims import CLAIMS, Claim, about_sns, first_decided
 from snslib.claims.criteria import sensitivity, tables
 from snslib.claims.criteria.outcome import Outcome
 from snslib.claims.records import PublishedRecords
@@ -37,15 +37,15 @@ READINGS = {
 }
 
 
-def by_reading(folder: str) -> list[tuple[Claim, dict[str, Outcome]]]:
+def by_reading(folder: str, narrow: str | None = None) -> list[tuple[Claim, dict[str, Outcome]]]:
     """What the published rows say of the claims about SNS: each claim, and reading to outcome.
 
     Args:
-        folder: such as "cifar10/vgg16-w0.25".
+        folder, narrow: as in :func:`snslib.claims.claims.scorecard`.
     """
     criteria = {name: reading.criteria() for name, reading in READINGS.items()}
     return [
-        (claim, {name: decided(of_reading[claim.number], folder) for name, of_reading in criteria.items()})
+        (claim, {name: first_decided(decide[claim.number], folder, narrow) for name, decide in criteria.items()})
         for claim in CLAIMS
         if claim.number in criteria["to the letter"]
     ]

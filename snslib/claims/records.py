@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
 from snslib.attacks import ATTACKS
-from snslib.claims.statistics import Accuracies, Accuracy
+from snslib.claims.statistics import Accuracies, Accuracy, Right
 from snslib.study import results
+from snslib.study.bits import from_hex
 from snslib.study.records import Record
 from snslib.study.rows import ROWS
 
@@ -46,11 +48,18 @@ class PublishedRecords:
         return found
 
     def accuracies(self, *rows: str) -> Accuracies:
-        """Accuracy, clean and under the four attacks; NotRunError where a row is missing."""
-        return {
-            row: {column: accuracy_of(entries, itemgetter(column)) for column in ("clean", *ATTACKS)}
-            for row, entries in self.need("accuracy", *rows).items()
-        }
+        """Accuracy, clean and under the four attacks, with the outcomes image by image that are recorded.
+
+        Raises:
+            NotRunError: a row is missing, or its outcomes are damaged.
+        """
+        found, outcomes = self.need("accuracy", *rows), self.find("outcomes", *rows)
+
+        def of(row: str, column: str) -> Accuracy:
+            right = outcomes_of(outcomes.get(row, []), column)
+            return replace(accuracy_of(found[row], itemgetter(column)), outcomes=right)
+
+        return {row: {column: of(row, column) for column in ("clean", *ATTACKS)} for row in found}
 
     def strong(self, *rows: str) -> str:
         """What the strong attack leaves of those of ``rows`` that it was run on, as the end of a sentence."""
@@ -85,3 +94,20 @@ def accuracy_of(entries: Sequence[Record], value: Callable[[Any], float]) -> Acc
         value: maps the result of a record to a share in [0, 1].
     """
     return Accuracy(tuple(value(entry.result) for entry in entries), min(entry.config["n"] for entry in entries))
+
+
+def outcomes_of(entries: Sequence[Record], column: str) -> dict[int, Right]:
+    """Which images a row gets right, by seed, from its records of outcomes.
+
+    Args:
+        entries: one per seed; those without the column are left out.
+        column: "clean", an attack or "strong".
+
+    Raises:
+        NotRunError: a record is not of as many images as it says.
+    """
+    there = [entry for entry in entries if column in entry.result]
+    try:
+        return {entry.seed: from_hex(entry.result[column], entry.config["n"]) for entry in there}
+    except ValueError as error:
+        raise NotRunError(f"a record of outcomes is damaged: {error}") from error

@@ -30,7 +30,7 @@ from snslib.training.models import build_model, switch_off
 from snslib.training.objectives import ANEW
 
 REGION_LAYERS = {"vgg16": "pool2", "alexnet": "pool3"}  # in which regions are compared (Fig. 14-17)
-N_VALIDATE = 500  # validation images tested after each epoch, at most
+N_VALIDATE = 500  # validation images tested after each epoch, at most; and at most a twelfth of those trained on
 
 # The modules whose code a trained network depends on, besides its configuration.
 TRAINING_CODE = ("training.loop", "training.objectives", "training.datasets", "sensitivity")
@@ -239,8 +239,13 @@ class Networks:
             raise ValueError(f"{path} holds another network than its name says; delete it, and it is made anew")
         return tensors, state
 
+    @property
+    def n_validate(self) -> int:
+        """The validation images that are tested after each epoch: so few that PGD takes less time than an epoch."""
+        return min(N_VALIDATE, len(self.data.validation), -(-len(self.data.train) // 12))
+
     def _validate(self, model: nn.Module) -> dict[str, float]:
-        split = self.data.validation.take(N_VALIDATE)
+        split = self.data.validation.take(self.n_validate)
         if len(split) == 0:
             return {}
         validated = {"clean": shared_accuracy(model, split), "pgd": shared_accuracy(model, split, self.attacks["pgd"])}

@@ -14,6 +14,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,11 @@ def by_seed(folder: str, what: str, **config: Any) -> dict[str, list[Record]]:
 def model_of(folder: str) -> str:
     """The network whose rows a folder of ``results/`` has, such as "vgg16"."""
     return folder.rpartition("/")[2].rpartition("-w")[0]
+
+
+def width_of(folder: str) -> str:
+    """The width of that network, as a factor on its channels: "1", "1/4"."""
+    return str(Fraction(folder.rpartition("-w")[2]).limit_denominator(64))
 
 
 def folders() -> list[str]:

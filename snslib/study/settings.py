@@ -35,7 +35,7 @@ class Settings:
     eps: Annotated[float, Within("radius of the attacks, l-infinity in [0, 1] pixel space; 8/255 is understood", 0, 1)]
     vanilla_epochs: Annotated[int, Within("epochs of vanilla training", 1, 100_000)]
     vanilla_lr: Annotated[float, Within("peak learning rate of vanilla training", 0, 100)]
-    pat_epochs: Annotated[int, Within("epochs of adversarial training: NAT, EAT, PAT and ALP alike", 1, 100_000)]
+    pat_epochs: Annotated[int, Within("epochs of adversarial training: all but vanilla and SNS", 1, 100_000)]
     pat_lr: Annotated[float, Within("peak learning rate of adversarial training", 0, 100)]
     source_epochs: Annotated[
         int, Within("epochs of vanilla training of each static model that EAT attacks", 1, 100_000)
@@ -124,11 +124,11 @@ CIFAR10 = replace(
     dataset="cifar10",
     width=1.0,
     eps=8 / 255,
-    vanilla_epochs=30,
+    vanilla_epochs=10,
     vanilla_lr=0.1,
-    pat_epochs=30,
+    pat_epochs=11,
     pat_lr=0.1,
-    source_epochs=30,
+    source_epochs=10,
     epochs=4,
     lr=0.01,
     validation=1000,
@@ -136,6 +136,7 @@ CIFAR10 = replace(
     n_test=10_000,
     batch_size=128,
     step_size=None,
+    precision="bfloat16",
 )
 CIFAR10_SMALL = replace(  # what a CPU trains in hours: the rows that results/ holds
     CIFAR10,
@@ -144,10 +145,17 @@ CIFAR10_SMALL = replace(  # what a CPU trains in hours: the rows that results/ h
     vanilla_epochs=20,
     pat_epochs=8,
     source_epochs=5,
-    precision="bfloat16",
 )
 TINY_IMAGENET = replace(
-    CIFAR10, profile="tiny-imagenet", dataset="tiny-imagenet", model="alexnet", lam=6.0, first_layer="conv3"
+    CIFAR10,
+    profile="tiny-imagenet",
+    dataset="tiny-imagenet",
+    model="alexnet",
+    lam=6.0,
+    first_layer="conv3",
+    vanilla_epochs=30,
+    pat_epochs=30,
+    source_epochs=30,
 )
 TINY_IMAGENET_SMALL = replace(  # the same for Table 2
     TINY_IMAGENET,
@@ -158,7 +166,6 @@ TINY_IMAGENET_SMALL = replace(  # the same for Table 2
     pat_epochs=12,
     source_epochs=8,
     batch_size=64,  # a fifth of the data set's images are few steps otherwise
-    precision="bfloat16",
 )
 RESNET18: dict[str, Any] = {"model": "resnet18", "first_layer": "block5"}  # Fig. 12
 CIFAR10_RESNET18_SMALL = replace(  # for Fig. 12 alone; an epoch takes longer than one of VGG-16

@@ -29,7 +29,7 @@ def load_pretrained(name: str, device: torch.device | str = "cpu") -> nn.Module:
     if not path.exists() and state_alone(path).exists():
         width, row = path.parent.name.rpartition("-w")[2], path.stem.partition("-seed")[0]
         again = f"python -m snslib reproduce --profile {path.parent.parent.name} --rows {row}"
-        raise ValueError(f"name: the weights of {name} at width {width} are not kept here; on a GPU, this trains them: {again}")
+        raise ValueError(f"name: the weights of {name} (width {width}) are not kept here; this trains them: {again}")
     if not path.exists():
         there = [str(file.relative_to(RESULTS).with_suffix("")) for file in sorted(RESULTS.glob("*/*/*.safetensors"))]
         raise ValueError(

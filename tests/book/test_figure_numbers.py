@@ -156,8 +156,9 @@ def test_figures_of_defenses() -> None:
     record = Record("sensitivity", {"sigma": {"conv1": [1, 2], "fc": [3]}}, {})
     figure = defenses.sorted_neurons({"pat": record}, ["conv1", "fc"])
     assert line(figure) == "panel,series,x,y | 1 conv1,PAT,1,2 | 1 conv1,PAT,2,1 | 2 fc,PAT,1,3"
-    figure = defenses.against_paper({"PAT": (0.5, 0.25, None), "SNS": (None, 0.75, 0.5)}, "PGD-50")
-    points = "the paper, PGD,50,PAT | ours, PGD,25,PAT | ours, PGD,75,SNS | ours, PGD-50,50,SNS"
+    printed, ours, strong = "the paper, PGD", "width 1, PGD", "width 1, PGD-50"
+    figure = defenses.against_paper({"PAT": {printed: 0.5, ours: 0.25}, "SNS": {ours: 0.75, strong: 0.5}})
+    points = f"{printed},50,PAT | {ours},25,PAT | {ours},75,SNS | {strong},50,SNS"
     assert line(figure) == "series,x,y | " + points
 
 
@@ -238,6 +239,8 @@ def test_figures_of_relation() -> None:
     cells = [Point("pat", "pgd", 0.25, 0.5), Point("pat", "fog-5", 0.125, 0.75)]
     assert line(correlation.lost_accuracy(cells)) == "series,x,y | PAT, attacks,0.25,50 | PAT, corruptions,0.125,75"
     assert line(correlation.over_networks({"all": cells})) == "series,x,y | all,0.25,50 | all,0.125,75"
+    auto = correlation.lost_to_autoattack({"VGG-16": {"vanilla": cells[:1]}, "AlexNet": {"vanilla": cells[1:]}})
+    assert line(auto) == "series,x,y | VGG-16, vanilla,0.25,50 | AlexNet, vanilla,0.125,75"
 
 
 def test_figures_of_scrutiny() -> None:

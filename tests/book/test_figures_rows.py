@@ -31,7 +31,7 @@ from snslib.study import speed_records
 from snslib.study.defenses import LABELS
 from snslib.study.rows import FAMILIES, ROWS, TABLE
 
-FOLDER = "data/net"
+FOLDER = "data/net-w0.25"
 VGG16, ALEXNET = "cifar10/vgg16-w0.25", "tiny-imagenet/alexnet-w0.25"
 RESULT = {"clean": 0.75, "step_ll": 0.5, "mi_fgsm": 0.375, "pgd": 0.125, "fgsm": 0.25}
 Line = dict[str, str]
@@ -193,6 +193,16 @@ def test_the_lowest_accuracy_under_attack_stands_out_in_its_row(results: Path) -
     assert shown(figure, "AutoAttack", "lowest under attack") == {"PAT": 12.5}
 
 
+def test_the_rows_of_two_widths_come_one_below_the_other_under_stronger_attacks(results: Path) -> None:
+    wide, narrow = "data/net-w1", "data/net-w0.25"
+    publish("pat", "pgd-accuracy", {"clean": 0.75, "pgd": 0.25}, wide, n=100, attack={"steps": 10})
+    publish("pat", "pgd-accuracy", {"clean": 0.5, "pgd": 0.125}, narrow, n=100, attack={"steps": 10})
+    figure = stronger_attacks({"pat": "PAT", "alp": "ALP"}, wide, narrow)
+    assert rows_of(figure) == ["PAT, width 1", "PAT, width 1/4", "ALP, width 1/4"]
+    assert shown(figure, "clean", "accuracy") == {"PAT, width 1": 75, "PAT, width 1/4": 50}
+    assert shown(figure, "PGD-10", "lowest under attack") == {"PAT, width 1": 25, "PAT, width 1/4": 12.5}
+
+
 def numbers_of(table: Any, columns: slice) -> dict[str, list[str]]:
     """Row to the numbers that a table prints, without how many seeds and the spread; cells of following lines too."""
     found: dict[str, list[str]] = {}
@@ -208,7 +218,7 @@ def test_the_recorded_figures_show_what_the_tables_below_them_print() -> None:
     stabilised = {row: ROWS[row].label for row in STABILISED}
     remedied = {row: ROWS[row].label for family in FAMILIES.values() for row in family.rows}
     attacked = {row: ROWS[row].label for row in TABLE}
-    harder = tables.stronger_attacks(attacked, VGG16, "Caption.", "tbl-3")
+    harder = tables.stronger_attacks(attacked, [VGG16], "Caption.", "tbl-3")
     for figure, table, columns in (
         (stabilised_neurons(stabilised, VGG16), tables.stabilised_in_table1(VGG16), slice(None)),
         (stabilised_neurons(remedied, VGG16), tables.remedied_neurons(VGG16), slice(None)),

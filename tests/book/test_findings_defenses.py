@@ -12,20 +12,22 @@ from snslib.study.defenses import LABELS
 from snslib.study.records import Record
 from snslib.study.rows import ROWS
 
-FOLDER = "data/net"
+WIDE, FOLDER = "data/net-w1", "data/net-w0.25"
 COLUMNS = ("clean", "step_ll", "mi_fgsm", "pgd", "fgsm")
 
 
-def put_row(row: str, clean: float, pgd: float, fixed: float = 0.5, output: float = 4.0) -> None:
+def put_row(
+    row: str, clean: float, pgd: float, fixed: float = 0.5, output: float = 4.0, folder: str = FOLDER
+) -> None:
     """All that the state of a row's neurons is computed from; neuron 1 of conv8 is the sensitive one, and outputs 4."""
     trained = {"sns": {"layers": ["conv8"], "fraction": 0.5}} if row.startswith(("sns", "control", "random")) else {}
-    publish(row, "accuracy", dict.fromkeys(COLUMNS, pgd) | {"clean": clean}, n=1000)
-    publish(row, "accuracy-on-fixed", fixed, n=1000)
-    publish(row, "strong-accuracy", 0.0, steps=100, restarts=5, n=1000)
+    publish(row, "accuracy", dict.fromkeys(COLUMNS, pgd) | {"clean": clean}, folder, n=1000)
+    publish(row, "accuracy-on-fixed", fixed, folder, n=1000)
+    publish(row, "strong-accuracy", 0.0, folder, steps=100, restarts=5, n=1000)
     result = {"sigma": {"conv8": [1.0, 2.0]}, "activation": {"conv8": [1.0, output]}}
-    publish(row, "sensitivity", result, split="test", under="pgd", trained=trained, n=1000)
+    publish(row, "sensitivity", result, folder, split="test", under="pgd", trained=trained, n=1000)
     if row == "vanilla":
-        publish(row, "sensitivity", result, split="train", under="pgd", trained=trained, n=1000)
+        publish(row, "sensitivity", result, folder, split="train", under="pgd", trained=trained, n=1000)
 
 
 def live(n: int, **accuracy: dict[str, float]) -> dict[str, Record]:
@@ -110,21 +112,33 @@ def plain(text: Any) -> str:
     return " ".join(text.data.split())
 
 
+def possible() -> str:
+    return plain(findings.possible_trainings(WIDE, FOLDER))
+
+
 def test_the_possible_trainings_show_what_is_recorded_and_what_is_not(results: Path) -> None:
-    assert "ours keeps (not run) under white-box PGD, the paper's 48.47%." in plain(findings.possible_trainings(FOLDER))
+    assert "ours keeps (not run) under white-box PGD, the paper's 48.47%." in possible()
     put_row("vanilla", 0.9, 0.0)
     put_row("sns_sen_adv", 0.6, 0.01, fixed=0.55)
     put_row("control_adv", 0.4, 0.02, fixed=0.45)
-    found = plain(findings.possible_trainings(FOLDER))
-    assert "ours keeps 1.00% under white-box PGD, the paper's 48.47%. With λ = 0 it is 2.00%" in found
-    assert "the same network keeps 55.00%, and its control 45.00%. Numbers" in found
-    assert "It keeps (not run), and with λ = 0 (not run). Our network" in found
+    found, at = possible(), "at width 1/4"
+    assert f"ours keeps 1.00% {at} under white-box PGD, the paper's 48.47%. With λ = 0 it is 2.00% {at}." in found
+    assert f"the same network keeps 55.00% {at}, and its control 45.00% {at}. Of all" in found
+    assert "It keeps (not run), and with λ = 0 (not run). The paper" in found
     put_row("sns_sen_adv_one_pass", 0.85, 0.03, fixed=0.7)
-    found = plain(findings.possible_trainings(FOLDER))
     assert (
-        "its control 45.00%. Trained in one pass it keeps 70.00% of them and is right on 85.00% of the clean images, "
-        "where the paper has 87.24%; under white-box PGD it keeps 3.00%. Numbers"
-    ) in found
+        f"its control 45.00% {at}. Trained in one pass it keeps 70.00% {at} of them and is right on 85.00% {at} of the "
+        f"clean images, where the paper has 87.24%; under white-box PGD it keeps 3.00% {at}. Of all"
+    ) in possible()
+
+
+def test_the_papers_width_leads_among_the_possible_trainings_where_it_was_run(results: Path) -> None:
+    for folder, pgd in ((WIDE, 0.04), (FOLDER, 0.02)):
+        put_row("vanilla", 0.9, 0.0, folder=folder)
+        put_row("sns_sen_adv", 0.6, pgd, folder=folder)
+    put_row("control_adv", 0.6, 0.03, folder=WIDE)
+    assert "ours keeps 4.00% (2.00% at width 1/4) under white-box PGD" in possible()
+    assert "With λ = 0 it is 3.00%." in possible()
 
 
 ALIKE = "can give differences like the paper's"
@@ -137,10 +151,11 @@ def test_the_online_row_is_like_the_papers_where_it_gains_clean_and_under_pgd(
 ) -> None:
     put_row("vanilla", 0.9, 0.0)
     put_row("control_adv_online", 0.7, 0.3)
-    assert "So the loss changes" not in plain(findings.possible_trainings(FOLDER))
+    assert "So the loss changes" not in possible()
     put_row("sns_sen_adv_online", 0.75, pgd)
-    found = plain(findings.possible_trainings(FOLDER))
-    assert f"keeps {100 * pgd:.2f}%, and with λ = 0 30.00%. So the loss changes accuracy by +5.0 (" in found
+    found = possible()
+    assert f"keeps {100 * pgd:.2f}% at width 1/4, and with λ = 0 30.00% at width 1/4. So the loss" in found
+    assert "the loss changes accuracy by +5.0 (" in found
     assert f" points on clean images and by {100 * (pgd - 0.3):+.1f} (" in found
     assert "The paper's SNS differs from its PAT by +2.1 and +2.4" in found
     assert (ALIKE in found) == alike
@@ -152,11 +167,11 @@ def test_random_neurons_do_as_well_where_they_add_more_than_half(results: Path, 
     put_row("vanilla", 0.9, 0.0)
     for row, accuracy in (("control_adv_online", 0.7), ("sns_sen_adv_online", 0.75), ("random_adv_online", clean)):
         put_row(row, accuracy, 0.3 if row.startswith("control") else 0.32)
-    found = plain(findings.possible_trainings(FOLDER))
+    found = possible()
     assert f"(one seed) the same loss changes it by {100 * (clean - 0.7):+.1f} (" in found
     assert (UNNEEDED in found) == unneeded
     put_row("random_adv_online-seed1", clean, 0.32)
-    assert "On as many neurons drawn at random (several seeds)" in plain(findings.possible_trainings(FOLDER))
+    assert "On as many neurons drawn at random (several seeds)" in possible()
 
 
 def test_inactive_neurons_are_counted_and_their_output_compared_with_vanilla(results: Path) -> None:

@@ -128,27 +128,54 @@ def test_the_gain_without_the_neurons_is_parted_from_what_the_loss_adds(off: flo
     assert counted == "Networks behind these lines: 2 with λ = 0, 1 without the neurons, 1 with the SNS loss."
 
 
-def test_networks_are_compared_over_all_groups(states: dict[str, dict[str, float]]) -> None:
-    rising = [Point(f"row{place}", "pgd", float(place), 0.1 * place) for place in range(8)]
-    text = findings.sensitivity_and_robustness({"a": rising[:3], "b": rising[3:]}, FOLDER).data
-    assert text.startswith("Over 8 networks the rank correlation is **1.00** (95% bootstrap interval 1.00 to 1.00).")
-    assert "do go together, as the paper says" in text
+def under_autoattack(losses: list[float]) -> list[Point]:
+    """Points that are more and more sensitive."""
+    return [Point(f"row{place}", "autoattack", float(place), lost) for place, lost in enumerate(losses)]
+
+
+def test_networks_are_compared_over_all_kinds_and_within_each(states: dict[str, dict[str, float]]) -> None:
+    rising = under_autoattack([0.1 * place for place in range(8)])
+    wide, narrow = {"a": rising[:3], "b": rising[3:6]}, {"a": rising[6:]}
+    text = findings.sensitivity_and_robustness({FOLDER: wide, "cifar10/vgg16-w0.25": narrow, "cifar10/none-w1": {}}, "").data
+    assert text.startswith(
+        "Over 8 networks Spearman's rank correlation is **1.00** (95% bootstrap interval 1.00 to 1.00); over the 6 of "
+        "VGG-16 at width 1 it is 1.00. In the mean"
+    )
+    assert "go together, as the paper says" in text
     assert text.endswith("are that intervention.")
-    falling = [Point(each.model, "pgd", each.sensitivity, 1 - each.lost) for each in rising]
-    assert "do not clearly go together" in findings.sensitivity_and_robustness({"a": falling}, FOLDER).data
-    assert findings.sensitivity_and_robustness({"a": rising[:2]}, FOLDER).data.startswith("*Not run yet")
+    falling = under_autoattack([1 - each.lost for each in rising])
+    assert "do not clearly go together" in findings.sensitivity_and_robustness({FOLDER: {"a": falling}}, FOLDER).data
+    few = findings.sensitivity_and_robustness({FOLDER: {"a": rising[:2]}}, FOLDER).data
+    assert few.startswith("*Not run yet")
+
+
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [
+        ([0.1, 0.2], "4 of the 6 networks lose more than 95% of their clean accuracy. All of this"),
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "Among the other 6 they go together as well: 1.00 (95% bootstrap interval 1.00"),
+        ([0.6, 0.5, 0.4, 0.3, 0.2, 0.1], "Among the other 6 no such relation is clear: -1.00 (95% bootstrap interval"),
+    ],
+)
+def test_those_that_keep_something_are_looked_at_alone(
+    kept: list[float], expected: str, states: dict[str, dict[str, float]]
+) -> None:
+    points = under_autoattack([*kept, 0.96, 0.97, 1.0, 1.0])
+    assert expected in findings.sensitivity_and_robustness({FOLDER: {"a": points}}, FOLDER).data
 
 
 def test_the_intervention_is_described_where_both_rows_are_recorded(states: dict[str, dict[str, float]]) -> None:
     points = [
-        Point(EQ_10.control, "pgd", 0.95, 1.0),
-        Point(EQ_10.image_relative, "pgd", 0.64, 0.5),
-        Point("pat", "pgd", 0.1, 0.3),
+        Point(EQ_10.control, "autoattack", 0.95, 1.0),
+        Point(EQ_10.image_relative, "autoattack", 0.64, 0.5),
+        Point("pat", "autoattack", 0.1, 0.3),
     ]
     states[EQ_10.control] = state(relative=1.7)
-    assert "Eq. 10" not in findings.sensitivity_and_robustness({"a": points}, FOLDER).data
+    assert "Eq. 10" not in findings.sensitivity_and_robustness({FOLDER: {"a": points}}, FOLDER).data
     states[EQ_10.image_relative] = state(relative=0.4)
-    assert findings.sensitivity_and_robustness({"a": points}, FOLDER).data.endswith(
+    assert "Eq. 10" not in findings.sensitivity_and_robustness({FOLDER: {"a": points}}, "cifar10/vgg16-w0.25").data
+    assert findings.sensitivity_and_robustness({FOLDER: {"a": points}}, FOLDER).data.endswith(
         "PGD moves the chosen neurons by 0.4 of their clean output in place of 1.7 (λ = 0), and all neurons of all "
-        "layers together by 0.64 in place of 0.95. The network loses 50.00% of its accuracy."
+        "layers together by 0.64 in place of 0.95. AutoAttack takes 50.00% of this network's accuracy, and 100.00% of "
+        "the other's."
     )

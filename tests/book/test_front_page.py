@@ -16,7 +16,7 @@ from snslib.study.settings import PROFILES
 from snslib.training import pretrained
 
 BOOK = Path(__file__).parents[2] / "book"
-FOLDER = "data/net"
+FOLDER, NARROW = "data/net-w1", "data/net-w0.25"
 RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
 
 
@@ -31,7 +31,7 @@ def values(figure: Figure) -> dict[str, Any]:
     data = {"name": "digits", "origin": "scikit-learn"}
     records = {name: Record("accuracy", RESULT, {"n": 360}, defense=name, data=data) for name in LABELS}
     strong = {name: Record("strong-accuracy", 0.0625, {"n": 360, "steps": 50, "restarts": 1}) for name in LABELS}
-    return front_page.values(PROFILES["digits"], records, strong, FOLDER, figure)
+    return front_page.values(PROFILES["digits"], records, strong, FOLDER, NARROW, figure)
 
 
 def test_every_name_that_a_page_uses_is_there_and_no_other(

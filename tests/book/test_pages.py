@@ -74,10 +74,8 @@ def test_the_numbers_of_the_recorded_profile() -> None:
     assert (small.vanilla_epochs, small.pat_epochs, small.epochs, small.source_epochs) == (20, 8, 4, 5)
     assert (small.vanilla_lr, small.pat_lr, small.lr, small.batch_size) == (0.1, 0.1, 0.01, 128)
     assert (small.width, small.precision, small.seed, small.validation) == (0.25, "bfloat16", 0, 1000)
-    assert (full.width, full.pat_epochs, full.precision, (50_000 - full.validation) // full.batch_size) == (
-        *(1, 30, "float32"),
-        382,
-    )
+    assert (full.vanilla_epochs, full.pat_epochs, full.epochs, full.lr) == (10, 11, 4, 0.01)
+    assert (full.width, full.precision, (50_000 - full.validation) // full.batch_size) == (1, "bfloat16", 382)
     resnet = settings.PROFILES["cifar10-resnet18-small"]
     assert (resnet.vanilla_epochs, resnet.pat_epochs, resnet.n_test, resnet.precision) == (10, 4, 5000, "float32")
     assert (reproduce.N_ROBUSTNESS, reproduce.N_FIG_3B) == (1000, 2000)

@@ -48,7 +48,7 @@ def test_a_table_is_html_too_with_its_caption_and_names_without_tex() -> None:
 def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
     strong = {"pat": [Record("strong-accuracy", 0.0625, {"steps": 100, "restarts": 5, "n": 16})]}
     ours = {"pat": [record("pat", **RESULT)]}
-    table = tables.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data
+    table = tables.beside_paper(paper.table1(), {"ours": (ours, strong)}, "Caption.", "tbl-1", differences=True).data
     header, _, *rows = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header[-1] == "PGD-100 × 5"
     assert len(rows) == 2 * 8
@@ -59,12 +59,24 @@ def test_ours_stands_above_the_papers_and_what_is_missing_is_not_run() -> None:
     assert rows[next(i for i, row in enumerate(rows) if row[0] == "NAT")][1:3] == ["ours", "not run"]
 
 
+def test_each_network_has_a_line_and_the_difference_is_that_of_the_first() -> None:
+    narrow = {row: [record(row, **dict.fromkeys(RESULT, 0.25))] for row in ("pat", "alp")}
+    ours = {"width 1": ({"pat": [record("pat", **RESULT)]}, {}), "width 1/4": (narrow, {})}
+    table = tables.beside_paper(paper.table1(), ours, "Caption.", "tbl-1", differences=True).data
+    rows = [cells(line)[:3] for line in table.splitlines() if line.startswith("|")][2:]
+    pat = rows.index(["PAT", "**width 1**", "**90.00**"])
+    assert rows[pat + 1 : pat + 3] == [["", "**width 1/4**", "**25.00**"], ["", "paper", "85.16 (+4.8)"]]
+    assert rows[pat + 3 : pat + 5] == [["ALP", "**width 1/4**", "**25.00**"], ["", "paper", "81.41"]]
+    assert ["NAT", "ours", "not run"] in rows
+
+
 def test_several_seeds_are_shown_as_mean_and_spread() -> None:
     ours = {"pat": [record("pat", **RESULT), record("pat", **{name: share - 0.02 for name, share in RESULT.items()})]}
     shares = (0.1, 0.16)
     strong = {"pat": [Record("strong-accuracy", share, {"steps": 100, "restarts": 5, "n": 50}) for share in shares]}
-    lines = tables.beside_paper(paper.table1(), ours, strong, "Caption.", "tbl-1", differences=True).data.splitlines()
-    place = next(i for i, line in enumerate(lines) if cells(line)[:1] == ["PAT, 2 seeds"])
+    table = tables.beside_paper(paper.table1(), {"ours": (ours, strong)}, "Caption.", "tbl-1", differences=True)
+    lines = table.data.splitlines()
+    place = next(i for i, line in enumerate(lines) if cells(line)[:2] == ["PAT", "**ours**, 2 seeds"])
     assert cells(lines[place])[2] == "**89.00 ± 1.41**"  # the standard deviation of 90 and 88 is the root of 2
     assert cells(lines[place])[-1] == "13.00 ± 4.24"
     assert cells(lines[place + 1])[2] == "85.16 (+3.8)"

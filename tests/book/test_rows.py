@@ -16,7 +16,7 @@ from snslib.claims.statistics import Accuracy
 from snslib.files import save_tensors
 from snslib.study import rows
 
-FOLDER = "data/net"
+FOLDER = "data/net-w0.25"
 RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
 
 
@@ -33,7 +33,7 @@ def test_the_lowest_number_of_a_row_is_bold_and_failed_checks_are_named(results:
     publish("sns", "targeted-pgd", 0.01, n=1000, steps=100)
     publish("nat", "pgd-accuracy", {"clean": 0.8, "pgd": 0.1}, n=1000, attack={"steps": 10})
     labels = {"pat": "PAT", "sns": "SNS", "nat": "NAT", "alp": "ALP"}
-    table = tables.stronger_attacks(labels, FOLDER, "Caption.", "tbl-3").data
+    table = tables.stronger_attacks(labels, [FOLDER], "Caption.", "tbl-3").data
     header, _, *lines = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header == ["model", "clean", "PGD-10", "PGD-100 × 5", "targeted", "AutoAttack", "fails"]
     assert lines[0] == ["PAT", "90.00", "33.00", "31.00", "–", "**28.00**", "none"]
@@ -44,6 +44,23 @@ def test_the_lowest_number_of_a_row_is_bold_and_failed_checks_are_named(results:
         "pat": (0.33, 0.28, "AutoAttack", 1000),
         "sns": (0.02, 0.0, "PGD-100 × 5", 1000),
     }
+
+
+def test_widths_are_parts_of_a_table_and_what_is_of_more_images_is_in_italics(results: Path) -> None:
+    wide, narrow = "data/net-w1", "data/net-w0.25"
+    publish("pat", "accuracy", RESULT, wide, n=10_000, attack={"steps": 10})
+    publish("pat", "autoattack", {"accuracy": 0.125, "warnings": []}, wide, n=1000)
+    publish("alp", "pgd-accuracy", {"clean": 0.8, "pgd": 0.1}, narrow, n=1000, attack={"steps": 10})
+    table = tables.stronger_attacks({"pat": "PAT", "alp": "ALP"}, [wide, narrow], "Caption.", "tbl-3").data
+    lines = [cells(line) for line in table.splitlines() if line.startswith("|")]
+    assert lines[0] == ["model", "clean", "PGD-10", "AutoAttack", "fails"]
+    assert lines[2:] == [
+        ["*width 1*", "", "", "", ""],
+        ["PAT", "*90.00*", "**12.50**", "**12.50**", "–"],
+        ["*width 1/4*", "", "", "", ""],
+        ["PAT", "–", "–", "–", "–"],
+        ["ALP", "80.00", "**10.00**", "–", "–"],
+    ]
 
 
 def test_the_cost_is_in_epochs_and_minutes(results: Path) -> None:
@@ -123,7 +140,7 @@ def test_the_state_of_the_stabilised_neurons(results: Path) -> None:
     over_images = {"conv8": [9.0, 1.0, 9.0, 2.0], "conv9": [0.25, 9.0]}
     over_all = {"conv8": [9.0, 2.0, 9.0, 4.0], "conv9": [2.5, 9.0]}
     publish("sns", "variance", {"over_images": over_images, "over_all": over_all})
-    table = tables.stabilised_neurons(labels, FOLDER, "Caption.", "tbl-2").data
+    table = tables.stabilised_neurons(labels, [FOLDER], "Caption.", "tbl-2").data
     _, _, sns, alp = [cells(line) for line in table.splitlines() if line.startswith("|")]
     dead, output, sigma, relative = 1 / 3, (4 / 10 + 0.5 / 2) / 2, (0.5 + 0.25) / 2, (1 / 4 + 0.25 / 0.5) / 2
     assert sns[:5] == ["SNS", "90.00", "75.00", "12.50", "6.25"]
@@ -146,7 +163,7 @@ def test_each_seed_has_sensitive_neurons_of_its_own_and_the_table_shows_the_mean
     assert (state["seeds"], state["fixed"]) == (2, 0.5)
     assert state["dead"] == pytest.approx((1 / 3 + 0) / 2)
     assert state["output"] == pytest.approx(((4 / 10 + 0.5 / 2) / 2 + (18 / 2 + 9 / 1) / 2) / 2)
-    line = tables.stabilised_neurons({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data
+    line = tables.stabilised_neurons({"sns": "SNS"}, [FOLDER], "Caption.", "tbl-2").data
     assert "| SNS, 2 seeds | 90.00 | 50.00 |" in line
 
 
@@ -165,7 +182,7 @@ def test_where_all_chosen_neurons_are_dead_no_ratio_to_their_output_is_made_up(r
     publish("vanilla", "sensitivity", BEFORE, split="test", under="pgd", trained={})
     put_stabilised("sns", 0.75, silent)
     publish("sns", "variance", {"over_images": silent["sigma"], "over_all": silent["sigma"]})
-    line = tables.stabilised_neurons({"sns": "SNS"}, FOLDER, "Caption.", "tbl-2").data.splitlines()[-1]
+    line = tables.stabilised_neurons({"sns": "SNS"}, [FOLDER], "Caption.", "tbl-2").data.splitlines()[-1]
     assert cells(line)[5:] == ["100.00", "0", "–", "0", "–"]
     publish("vanilla-seed1", "sensitivity", SELECTED, split="train", under="pgd")
     publish("vanilla-seed1", "sensitivity", BEFORE, split="test", under="pgd", trained={})  # where they are alive
@@ -201,7 +218,7 @@ def test_what_a_row_adds_to_its_control_has_the_interval_of_a_difference(results
         if row != "lonely":
             publish(row, "accuracy-on-fixed", fixed, n=1000)
     pairs = {"SNS": ("sns", "control"), "another": ("sns", "lonely")}
-    table = tables.gain_over_control(pairs, FOLDER, "Caption.", "tbl-6").data
+    table = tables.gain_over_control(pairs, [FOLDER], "Caption.", "tbl-6").data
     header, _, sns, another = [cells(line) for line in table.splitlines() if line.startswith("|")]
     assert header == ["", "clean", "fixed x'", "PGD", "PGD-100 × 5", "AutoAttack"]
     assert sns[0] == "SNS"
@@ -219,5 +236,12 @@ def test_the_figure_beside_the_paper_shows_the_mean_of_the_seeds(results: Path) 
     publish("pat", "accuracy", RESULT | {"pgd": 0.25}, n=1000)
     publish("pat-seed1", "accuracy", RESULT | {"pgd": 0.75}, n=1000)
     publish("online", "strong-accuracy", 0.125, n=1000, steps=100, restarts=5)
-    shares = accuracies.under_pgd(FOLDER, {"pat": "PAT", "online": "Online", "other": "Other"})
-    assert shares == {"PAT": (paper.table1()["pat"]["pgd"] / 100, 0.5, None), "Online": (None, None, 0.125)}
+    publish("pat", "accuracy", RESULT | {"pgd": 0.625}, "data/net-w1", n=1000)
+    shares = accuracies.under_pgd(
+        ["data/net-w1", FOLDER], {"pat": "PAT", "online": "Online", "alp": "ALP", "other": "Other"}
+    )
+    assert shares == {
+        "PAT": {"the paper, PGD": paper.table1()["pat"]["pgd"] / 100, "width 1, PGD": 0.625, "width 1/4, PGD": 0.5},
+        "Online": {"width 1/4, PGD-100 × 5": 0.125},
+        "ALP": {"the paper, PGD": paper.table1()["alp"]["pgd"] / 100},
+    }

@@ -1,5 +1,7 @@
 """Tables and sentences of the scorecard (snslib/book/tables/scorecard.py, snslib/book/findings/scorecard.py)."""
 
+from dataclasses import replace
+
 import pytest
 from markdown import table_rows
 
@@ -44,6 +46,15 @@ def test_every_claim_leads_to_its_chapter_and_unfolds_to_all_numbers_and_its_cri
     assert [row[2:] for row in shown] == [["**reproduced**", "1.00", "0.90"], ["**partly**", "1.00", "0.50 of 1 …"]]
 
 
+def test_another_network_has_a_column_of_verdicts_but_on_the_claim_about_alexnet() -> None:
+    card = [(claim(1), Outcome("partly", "1")), (replace(claim(16), alexnet=True), Outcome("partly", "2"))]
+    other = [(each, Outcome("reproduced", "3")) for each, _ in card]
+    header, first, second = table_rows(tables.claims_decided(card, {"at width 1/4": other}))
+    assert header == ["", "claim", "verdict", "at width 1/4", "paper", "ours"]
+    assert (first[2:4], first[-1]) == (["**partly**", "reproduced"], "1")
+    assert (second[2:4], second[-1]) == (["**partly**", ""], "2")
+
+
 def test_claims_about_sns_have_a_verdict_and_a_number_for_each_reading() -> None:
     found = {"to the letter": Outcome("partly", "1 of 2; 3 of 4"), "online": Outcome("not run", "no record: a")}
     header, row = table_rows(tables.claims_by_reading([(claim(12), found)]))
@@ -79,9 +90,9 @@ def test_sources_of_other_networks_have_a_line_each() -> None:
 
 
 def test_verdicts_on_the_tables_of_the_paper_are_grouped(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {10: "partly", 11: "reproduced", 12: "partly", 13: "not reproduced", 16: "partly"}
+    given = {10: "partly", 11: "reproduced", 12: "partly", 13: "not reproduced", 16: "partly", 17: "partly"}
     monkeypatch.setattr(claims, "of_paper", lambda number: Outcome(given[number], ""))
     assert findings.paper_verdicts().data == (
-        "By the same criteria, the paper's own tables give: reproduced for claim 11; partly for claims 10, 12, 16; "
+        "By the same criteria, the paper's own tables give: reproduced for claim 11; partly for claims 10, 12, 16, 17; "
         "not reproduced for claim 13."
     )

@@ -12,7 +12,7 @@ from snslib.study.defenses import LABELS
 from snslib.study.records import Record
 from snslib.study.rows import ROWS
 
-FOLDER = "data/net"
+FOLDER = "data/net-w0.25"
 RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.3}
 STRONG = {"steps": 100, "restarts": 5}
 

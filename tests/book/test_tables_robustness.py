@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 from markdown import table_rows
-from recorded import FOLDER, put, put_accuracy
+from recorded import FOLDER, HALF, N, put, put_accuracy
 
 from snslib.book import tables
+from snslib.claims.statistics import Accuracy, difference
 from snslib.study.records import Record
 from snslib.study.rows import FAMILIES, ROWS
-from snslib.training import pretrained
 
 
 def test_attacks_stand_side_by_side_as_they_try_harder() -> None:
@@ -34,22 +34,35 @@ def test_each_check_shows_whether_it_passed_and_the_two_numbers_that_decide() ->
     assert pat == ["PAT", "**fail**: 50%, 12%", "pass: 60%, 50%", "**fail**: 50%, 30%", "pass: 80%, 1%"]
 
 
+@pytest.mark.usefixtures("results")
+def test_alp_is_set_against_pat_at_each_width_that_has_both() -> None:
+    narrow = "cifar10/vgg16-w0.25"
+    put_accuracy("pat", HALF)
+    assert table_rows(tables.alp_beside_pat([FOLDER, narrow])) == [[""]]
+    put_accuracy("alp", HALF | {"pgd": 60.0, "clean": 40.0})
+    put("pat", "autoattack", {"accuracy": 0.25, "warnings": []}, n=100)  # of ALP it is missing
+    header, wide = table_rows(tables.alp_beside_pat([FOLDER, narrow]))
+    assert header == ["", "clean", "Step-LL", "MI-FGSM", "PGD", "FGSM"]
+    assert [cell.split()[0] for cell in wide[1:]] == ["-10.0", "+0.0", "+0.0", "+10.0", "+0.0"]
+    low, high = (100 * end for end in difference(Accuracy((0.6,), N), Accuracy((0.5,), N)))
+    assert wide[4] == f"+10.0 ({low:+.1f} to {high:+.1f})"
+
+
 @pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained, "RESULTS", tmp_path)
+def families(results: Path) -> None:
     for place, row in enumerate([row for family in FAMILIES.values() for row in family.rows] + ["off_adv_online"]):
         put_accuracy(row, {"clean": 50.0 + place, "pgd": 0.0})
         put(row, "strong-accuracy", 0.0, n=100, steps=100, restarts=5)
 
 
-@pytest.mark.usefixtures("results")
+@pytest.mark.usefixtures("families")
 def test_families_stand_together_from_the_control_to_the_last_remedy() -> None:
     shown = table_rows(tables.remedied_neurons(FOLDER))[1:]
     assert [line[0] for line in shown] == [ROWS[row].label for family in FAMILIES.values() for row in family.rows]
     assert shown[0][1] == "not run"  # the sensitivities are missing
 
 
-@pytest.mark.usefixtures("results")
+@pytest.mark.usefixtures("families")
 def test_remedies_are_set_against_the_control_of_their_family() -> None:
     gains = {line[0]: line[1].split()[0] for line in table_rows(tables.gain_by_remedies(FOLDER))[1:]}
     ends = {"relative": "+2.0", "image-relative": "+3.0"}  # two and three places after the control
@@ -57,7 +70,7 @@ def test_remedies_are_set_against_the_control_of_their_family() -> None:
     assert all(gain == ends[label.rsplit(", ", 1)[1]] for label, gain in gains.items())
 
 
-@pytest.mark.usefixtures("results")
+@pytest.mark.usefixtures("families")
 def test_the_network_without_the_neurons_is_set_against_the_control_and_the_others_against_it() -> None:
     gains = [line[1].split()[0] for line in table_rows(tables.gain_without_neurons(FOLDER))[1:]]
     assert gains == ["+4.0", "-3.0", "–", "-2.0", "-1.0"]  # the random row is missing

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("results")
 
 def test_without_records_nothing_is_decided() -> None:
     card = claims.scorecard(FOLDER)
-    assert [claim.number for claim, _ in card] == list(range(1, 17))
+    assert [claim.number for claim, _ in card] == list(range(1, 18))
     assert {found.verdict for _, found in card} == {"not run"}
     assert all(found.measured and not found.records for _, found in card)
     assert "sns_sen_adv" in card[11][1].measured
@@ -34,8 +34,9 @@ def test_one_missing_row_is_named() -> None:
 def test_the_papers_own_table_1_is_reproduced() -> None:
     for row, values in paper.table1().items():
         put_accuracy(row, values)
-    assert [verdict(number) for number in (10, 11, 12, 13)] == ["reproduced"] * 4
-    assert all(outcome(number).measured == claims.of_paper(number).measured for number in (10, 11, 12, 13))
+    numbers = (10, 11, 12, 13, 17)
+    assert [verdict(number) for number in numbers] == ["reproduced"] * 5
+    assert all(outcome(number).measured == claims.of_paper(number).measured for number in numbers)
 
 
 def test_the_papers_own_table_2_does_not_keep_the_whole_order() -> None:
@@ -45,6 +46,27 @@ def test_the_papers_own_table_2_does_not_keep_the_whole_order() -> None:
     assert verdict(16) == "partly"
     assert "$ ahead in 12 of 12" in outcome(16).measured
     assert verdict(12) == "not run"  # of the other folder
+
+
+def test_a_narrower_network_decides_what_was_not_run_and_nothing_else() -> None:
+    narrow = "cifar10/vgg16-w0.25"
+    for row, clean in (("sns_sen_cls", 90.0), ("vanilla", 80.0)):
+        put_accuracy(row, HALF | {"clean": clean}, narrow)
+
+    def found(folder: str | None) -> dict[int, Outcome]:
+        return {claim.number: outcome for claim, outcome in claims.scorecard(FOLDER, narrow=folder)}
+
+    assert found(None)[17] == Outcome("not run", "no record of accuracy: sns_sen_cls, vanilla")
+    assert found(narrow)[17].verdict == "reproduced"
+    assert found(narrow)[17].measured.startswith("at width 1/4: clean $")
+    assert found(narrow)[12] == found(None)[12]  # run on neither
+    for row in ("sns_sen_cls", "vanilla"):
+        put_accuracy(row, HALF)
+    assert found(narrow)[17].verdict == "undecidable"
+    assert "width" not in found(narrow)[17].measured
+    for row, clean in (("sns_sen_cls-seed1", 70.0), ("vanilla-seed1", 80.0)):
+        put_accuracy(row, HALF | {"clean": clean}, "cifar10/vgg16-w0.5")
+    assert claims.first_decided(claims.CLAIMS[16].decide, "cifar10/vgg16-w0.5", None).verdict == "not reproduced"
 
 
 def test_the_papers_own_tables_3_and_4_are_reproduced() -> None:

@@ -13,7 +13,7 @@ from snslib.study.rows import ROWS
 from snslib.study.settings import PROFILES
 from snslib.training import pretrained
 
-FOLDER = "data/net"
+FOLDER = "data/net-w0.25"
 LISTS = {
     name: getattr(accuracies, name)
     for name in ("HEADLINE", "STABILISED", "STABILISED_ALEXNET", "BY_STATISTICS", "COSTS")

@@ -21,7 +21,12 @@ from snslib.study.records import Record
 from snslib.training import pretrained
 
 DATA = data_set()
-RECIPE = {"defense": "pat", "data": {"name": "cifar10", "crc32": [1]}, "schedule": {"epochs": 8, "layers": ("a", "b")}}
+RECIPE = {
+    "defense": "pat",
+    "data": {"name": "cifar10", "crc32": [1]},
+    "width": 1.0,
+    "schedule": {"epochs": 8, "layers": ("a", "b")},
+}
 INPUTS = {"trained": RECIPE, "n": 10, "code": "1"}
 WEIGHTS = {"weight": torch.arange(4.0), "bn.running_mean": torch.ones(2)}
 FOLDER = "cifar10/net-w1"
@@ -210,3 +215,28 @@ def test_a_model_that_was_published_before_files_had_checksums_is_read_by_those_
     for only_state in (True, False):
         with pytest.raises(ValueError, match="its state has another checksum"):
             pretrained.read(results / "pat.safetensors", only_state)
+
+
+# --- weights that are too large to be kept ---
+
+
+def test_at_the_whole_width_the_state_outlives_the_weights(rows: Path) -> None:
+    before = published.state(f"{FOLDER}/pat")
+    (rows / "pat.safetensors").unlink()
+    assert published.state(f"{FOLDER}/pat") == before
+    assert published.trained(FOLDER) == ["alp", "pat", "vanilla"]
+    assert published.find_model(DATA, RECIPE) is None  # there is nothing to load
+
+
+def test_at_a_part_of_the_width_the_state_is_in_the_file_of_the_weights_alone(results: Path) -> None:
+    state = {"recipe": RECIPE | {"width": 0.25}, "history": [], "classes": DATA.classes, "image_size": 32}
+    published.publish_model(results / FOLDER / "pat.safetensors", WEIGHTS, state)
+    assert [path.name for path in (results / FOLDER).iterdir()] == ["pat.safetensors"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"recipe": {}}'])
+def test_a_damaged_state_is_named(rows: Path, text: str) -> None:
+    (rows / "pat.safetensors").unlink()
+    (rows / "states" / "pat.json").write_text(text)
+    with pytest.raises(ValueError, match=r"states.pat\.json is damaged .*git checkout brings it back"):
+        published.state(f"{FOLDER}/pat")

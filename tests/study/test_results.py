@@ -18,6 +18,7 @@ from snslib.study import measurements as measure
 from snslib.study import reproduce as reproduction
 from snslib.study import results as published
 from snslib.study import rows
+from snslib.study.bits import from_hex
 from snslib.study.defenses import DEFENSES
 from snslib.study.networks import Networks
 from snslib.study.records import Record
@@ -64,6 +65,10 @@ def test_every_row_has_its_model_and_its_measurements(results: Path) -> None:
     for what in ("accuracy", "accuracy-on-fixed"):
         assert set(published.records(FOLDER, what)) == {*SOME, SKETCH}
     assert set(published.records(FOLDER, "strong-accuracy")) == set(SOME)
+    outcomes = published.records(FOLDER, "outcomes")
+    assert {row: from_hex(entry.result["strong"], 10).mean() for row, entry in outcomes.items()} == {
+        row: entry.result for row, entry in published.records(FOLDER, "strong-accuracy").items()
+    }
     assert set(published.records(FOLDER, "sensitivity", split="test", under="pgd")) == set(SOME)
     for what in SCRUTINY:
         assert set(published.records(FOLDER, what)) == set(SOME)
@@ -89,7 +94,8 @@ def test_of_a_further_seed_only_what_shows_the_play_of_chance_is_measured(
     reproduce(replace(TINY, seed=1), tmp_path / "cache", ["vanilla"], progress=lambda line: None)
     everything = json.loads((tmp_path / "results" / FOLDER / "vanilla-seed1.json").read_text())["records"]
     what = [entry["what"] for entry in everything]
-    assert what == ["accuracy", "accuracy-on-fixed", "strong-accuracy", "sensitivity", "variance", "sensitivity"]
+    accuracies = ["accuracy", "accuracy-on-fixed", "strong-accuracy", "outcomes"]
+    assert what == [*accuracies, "sensitivity", "variance", "sensitivity"]
     assert {entry["seed"] for entry in everything} == {1}
     assert published.by_seed(FOLDER, "accuracy") == {"vanilla": [Record.from_json(everything[0])]}
 

@@ -37,3 +37,10 @@ def test_no_name_leads_out_of_the_results(name: str, outside: Path) -> None:
 def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ValueError, match=r"^name: no model 'cifar10/none' in .*cifar10/vgg16-w0\.25/pat"):
         load_pretrained("cifar10/none")
+
+
+def test_weights_that_are_not_kept_are_told_with_the_command_that_trains_them() -> None:
+    with pytest.raises(ValueError, match=r"width 1\) are not kept here; .* reproduce --profile cifar10 --rows pat$"):
+        load_pretrained("cifar10/vgg16-w1/pat")
+    assert results.state("cifar10/vgg16-w1/pat")["recipe"]["schedule"]["epochs"] == 11
+    assert {"pat", "control_adv_online"} <= set(results.trained("cifar10/vgg16-w1"))

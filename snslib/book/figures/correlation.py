@@ -1,10 +1,13 @@
 """Sensitivity by layer under attacks and corruptions (Fig. 7, 10-12), and lost accuracy over sensitivity."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
+import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from snslib.attacks import ATTACKS
@@ -88,5 +91,29 @@ def over_networks(groups: Mapping[str, Sequence[Point]]) -> Figure:
         ax.plot([each.sensitivity for each in points], [100 * each.lost for each in points], marker, label=title)
     ax.set(**AXES)
     ax.legend()
+    plt.close(fig)
+    return fig
+
+
+def lost_to_autoattack(networks: Mapping[str, Mapping[str, Sequence[Point]]]) -> Figure:
+    """Share of clean accuracy lost to AutoAttack over sensitivity: a marker per kind of network, a colour per group.
+
+    Args:
+        networks: kind of network, such as "VGG-16, width 1", to groups of its rows to their points.
+    """
+    fig, ax = plt.subplots(figsize=(7.5, 4.4))
+    groups = dict.fromkeys(title for of_kind in networks.values() for title in of_kind)
+    colours = dict(zip(groups, sns.color_palette("colorblind"), strict=False))
+    markers = dict(zip(networks, cycle("os^DPX"), strict=False))
+    for kind, of_kind in networks.items():
+        for title, points in of_kind.items():
+            places = [each.sensitivity for each in points], [100 * each.lost for each in points]
+            ax.plot(*places, markers[kind], color=colours[title], alpha=0.8, label=f"{kind}, {title}")
+    ax.set(**AXES | {"ylabel": "share of clean accuracy lost\nto AutoAttack, %"})
+    for formatter in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
+        formatter("{x:g}")
+    swatches = [Line2D([], [], marker="o", ls="none", color=colour, label=title) for title, colour in colours.items()]
+    shapes = [Line2D([], [], marker=marker, ls="none", color="0.35", label=kind) for kind, marker in markers.items()]
+    fig.legend(handles=[*shapes, *swatches], loc="outside lower center", ncols=2, fontsize=9)
     plt.close(fig)
     return fig

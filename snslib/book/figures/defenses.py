@@ -1,6 +1,7 @@
 """Figures that compare defenses: loss curves, and sensitivity by neuron and by layer (Fig. 6, 7a, 8)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -138,27 +139,33 @@ def _sorted_panel(ax: Axes, sigmas: Mapping[str, Sequence[float]], layer: str) -
     ax.set(title=layer, ylim=(0, None))
 
 
-def against_paper(rows: Mapping[str, tuple[float | None, float | None, float | None]], strong: str) -> Figure:
+def against_paper(rows: Mapping[str, Mapping[str, float]]) -> Figure:
     """Robust accuracy of each row: as printed, as measured under the same attack, and under a stronger one.
 
     Args:
-        rows: label to three accuracies in [0, 1]: the paper's under PGD, ours under PGD, ours under the stronger
-            attack; None where there is none.
-        strong: what the stronger attack is called.
+        rows: label to accuracies in [0, 1] by what they are called, the paper's first and then, network by network,
+            ours under PGD and under the stronger attack; what was not run is missing.
     """
-    fig, ax = plt.subplots(figsize=(7.5, 0.42 * len(rows) + 1.4))
-    places = np.arange(len(rows))
-    values = 100 * np.array([[np.nan if value is None else value for value in of_row] for of_row in rows.values()])
-    ax.hlines(places, np.nanmin(values, 1), np.nanmax(values, 1), color="0.7", zorder=1)
-    styles = {"the paper, PGD": ("s", 9, "none"), "ours, PGD": ("o", 7, None), f"ours, {strong}": ("D", 6, None)}
-    for column, (label, (marker, size, face)), colour in zip(
-        values.T, styles.items(), ("black", *sns.color_palette("colorblind", 2)), strict=True
-    ):
-        ax.plot(column, places, marker, ms=size, color=colour, markerfacecolor=face or colour, label=label)
-    ax.set_yticks(places, list(rows))
+    fig, ax = plt.subplots(figsize=(7.5, 0.42 * len(rows) + 1.6))
+    names = list(dict.fromkeys(name for values in rows.values() for name in values))
+    for place, values in enumerate(rows.values()):
+        ax.hlines(place, 100 * min(values.values()), 100 * max(values.values()), color="0.7", zorder=1)
+    for name, style in zip(names, _networks_beside_paper(), strict=False):
+        shares = [100 * values.get(name, np.nan) for values in rows.values()]
+        ax.plot(shares, range(len(rows)), label=name, **style)
+    ax.set_yticks(range(len(rows)), list(rows))
     ax.invert_yaxis()
     ax.set(xlabel="accuracy under attack, %", xlim=(-2, None))
     ax.grid(False, axis="y")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
     plt.close(fig)
     return fig
+
+
+def _networks_beside_paper() -> Iterator[dict[str, Any]]:
+    """The markers of the paper, and of PGD and a stronger attack on each network; the first one's are filled."""
+    yield {"color": "black", "marker": "s", "ms": 9, "markerfacecolor": "none", "ls": "none"}
+    pgd, stronger = sns.color_palette("colorblind", 2)
+    for size, face in ((7, {}), (5, {"markerfacecolor": "none"})):
+        yield {"color": pgd, "marker": "o", "ms": size, "ls": "none", **face}
+        yield {"color": stronger, "marker": "D", "ms": size - 1, "ls": "none", **face}

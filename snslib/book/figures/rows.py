@@ -110,22 +110,27 @@ def _scale(ax: Axes, panel: Panel) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def stabilised_neurons(rows: Mapping[str, str], folder: str) -> Figure | None:
+def stabilised_neurons(rows: Mapping[str, str], *folders: str) -> Figure | None:
     """Accuracy of rows and the state of the neurons that SNS stabilises, as :func:`neuron_states` has it.
 
     Args:
-        rows: published row to its label; what is missing has no markers.
-        folder: such as "cifar10/vgg16-w0.25".
+        rows: published row to its label; what is missing in the last folder has no markers.
+        folders: such as "cifar10/vgg16-w1", "cifar10/vgg16-w0.25", whose rows come one below the other.
 
     Returns:
         The figure; None where no row is recorded.
     """
-    states = neuron_states(folder, rows)
+    states: dict[str, Mapping[str, float]] = {}  # label to state
+    for folder in folders:
+        width = f", width {results.width_of(folder)}" if len(folders) > 1 else ""
+        of_folder = neuron_states(folder, rows)
+        shown = rows if folder == folders[-1] else of_folder
+        states |= {f"{rows[row]}{width}": of_folder.get(row, {}) for row in shown}
 
     def column(name: str, factor: float = 1) -> list[float]:
-        return [factor * states[row][name] if row in states else math.nan for row in rows]
+        return [factor * state.get(name, math.nan) for state in states.values()]
 
-    strong = strong_name(results.records(folder, "strong-accuracy"))
+    strong = strong_name(results.records(folders[-1], "strong-accuracy"))
     accuracies = {label: column(name, 100) for name, label in (UNDER | {"strong": strong}).items()}
     neurons = {"dead": column("dead", 100), "over images": column("over_images", 100)}
     panels = [
@@ -135,7 +140,7 @@ def stabilised_neurons(rows: Mapping[str, str], folder: str) -> Figure | None:
         Panel("σ", {"σ": column("sigma")}, is_log=True),
         Panel("rel. σ", {"rel. σ": column("relative")}, is_log=True),
     ]
-    return row_panels(list(rows.values()), panels) if states else None
+    return row_panels(list(states), panels) if any(states.values()) else None
 
 
 def by_statistics(folder: str) -> Figure | None:
@@ -190,31 +195,37 @@ def beside_paper(paper: Mapping[str, Mapping[str, float]], folder: str) -> Figur
     return row_panels(labels, panels, "accuracy, %") if ours.keys() & paper.keys() else None
 
 
-def stronger_attacks(rows: Mapping[str, str], folder: str) -> Figure | None:
+def stronger_attacks(rows: Mapping[str, str], *folders: str) -> Figure | None:
     """Accuracy of the rows under attacks that try harder from left to right; the lowest of each row stands out.
 
     Args:
-        rows: published row to its label; what was not run has no marker.
-        folder: such as "cifar10/vgg16-w0.25".
+        rows: published row to its label; what was not run has no marker, and a row for which nothing was has a line in
+            the last folder only.
+        folders: such as "cifar10/vgg16-w1", "cifar10/vgg16-w0.25", whose rows come one below the other.
 
     Returns:
         The figure; None where nothing was run.
     """
-    measured = {row: accuracy_under_attacks(folder, row) for row in rows}
+    measured: dict[str, Mapping[str, float]] = {}  # label to column to accuracy
+    for folder in folders:
+        width = f", width {results.width_of(folder)}" if len(folders) > 1 else ""
+        for row, label in rows.items():
+            if (found := accuracy_under_attacks(folder, row)) or folder == folders[-1]:
+                measured[f"{label}{width}"] = found
     lowest = {
-        row: min((value for column, value in columns.items() if column != "clean"), default=math.nan)
-        for row, columns in measured.items()
+        label: min((value for column, value in columns.items() if column != "clean"), default=math.nan)
+        for label, columns in measured.items()
     }
     panels = []
-    for column in max(measured.values(), key=len):
-        values = {row: columns.get(column, math.nan) for row, columns in measured.items()}
-        is_lowest = {row: column != "clean" and value == lowest[row] for row, value in values.items()}
+    for column in max(measured.values(), key=len, default={}):
+        values = {label: columns.get(column, math.nan) for label, columns in measured.items()}
+        is_lowest = {label: column != "clean" and value == lowest[label] for label, value in values.items()}
         series = {
-            name: [100 * value if is_lowest[row] is lowest_ones else math.nan for row, value in values.items()]
+            name: [100 * value if is_lowest[label] is lowest_ones else math.nan for label, value in values.items()]
             for name, lowest_ones in (("accuracy", False), ("lowest under attack", True))
         }
         panels.append(Panel(column, series, most=100))
-    return row_panels(list(rows.values()), panels, "accuracy, %") if panels else None
+    return row_panels(list(measured), panels, "accuracy, %") if panels else None
 
 
 def _accuracies(title: str, series: Mapping[str, Sequence[Accuracy | None]], most: float | None = None) -> Panel:

@@ -26,6 +26,7 @@ from snslib.book.findings.robustness import (
     along_gradient,
     lowest_under_attack,
     masked_gradients,
+    pat_and_alp,
     robust_rows,
 )
 from snslib.book.findings.scorecard import paper_verdicts, sources_elsewhere, verdict_counts
@@ -62,6 +63,7 @@ __all__ = [
     "one_model",
     "paper_lists",
     "paper_verdicts",
+    "pat_and_alp",
     "permutation_tests",
     "possible_trainings",
     "profiled_model",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from IPython.display import Markdown
 
 from snslib.book import labels
-from snslib.book.text import in_points, percent
+from snslib.book.text import in_points, network_of, percent
 from snslib.claims.criteria.remedies import (
     RANDOM,
     State,
@@ -14,8 +14,10 @@ from snslib.claims.criteria.remedies import (
     stabilises,
     stable_and_not_robust,
 )
+from snslib.claims.criteria.robust import ROBUST
 from snslib.claims.numbers.accuracies import Gain, gain_over
 from snslib.claims.numbers.correlation import Point, rank_correlation
+from snslib.claims.numbers.over_networks import Points
 from snslib.claims.numbers.robustness import strong_name
 from snslib.claims.numbers.stabilised import neuron_states
 from snslib.study import results
@@ -39,18 +41,18 @@ def effect_of_remedies(folder: str) -> Markdown:
     if stable_and_not_robust(states):
         lines.append(
             "\nSo with fixed x' the second remedy does to the neurons what SNS sets out to do: they are active, they "
-            "vary from image to image, and an attack on the trained network changes them less than half as much as "
-            "without the loss. The network falls all the same. The neurons that were sensitive *before* can be "
-            "stabilised; the attack, which is made for the network as it is now, does without them. Low sensitivity "
-            "of chosen neurons is not robustness."
+            "vary from image to image, and relative to their output an attack on the trained network changes them less "
+            "than half as much as without the loss. The stronger PGD leaves these networks less than 5% all the same. "
+            "The neurons that were sensitive *before* have been stabilised, and an attack that is made for the network "
+            "as it is now succeeds. In these networks, low sensitivity of the chosen neurons was not robustness."
         )
     if robust_with_unused_neurons(states):
         lines.append(
             "\nOnline, the row with the first remedy keeps the most of its family under the stronger PGD, on "
             f"{_seeds(states[FAMILIES['online'].relative])}, and the outputs of its chosen neurons hardly depend on "
             "the image. Those of the paper's loss are mostly dead, and so are the random ones of "
-            f"{labels.table('tbl-sns-adds')}. Whatever these losses add to the control, they do not add it by "
-            "stabilising neurons that do some work. It may be what taking a tenth of them out of work does."
+            f"{labels.table('tbl-sns-adds')}. What these losses add to the control can hardly come from stabilising "
+            "neurons that do some work. It may come from taking a tenth of them out of work, which is tried below."
         )
     return Markdown("\n".join([*lines, *_online(folder, states)]) or NOT_RUN)
 
@@ -129,25 +131,50 @@ def _clean_and_strong(folder: str, row: str, other: str) -> tuple[Gain | None, G
     return gain["clean"], gain[strong_name(results.records(folder, "strong-accuracy"))]
 
 
-def sensitivity_and_robustness(groups: Mapping[str, Sequence[Point]], folder: str) -> Markdown:
-    """Correlation of sensitivity with lost accuracy over networks, and the effect of lowering it for some neurons.
+def sensitivity_and_robustness(points: Mapping[str, Points], folder: str) -> Markdown:
+    """Correlation of sensitivity with accuracy lost to AutoAttack, over all networks and within each kind of them.
 
     Args:
-        groups: title to points, as :func:`snslib.claims.numbers.over_networks.points_under_pgd` returns them.
-        folder: whose points they are, such as "cifar10/vgg16-w0.25".
+        points: folder to what :func:`snslib.claims.numbers.over_networks.points_under_autoattack` returns of it.
+        folder: the one whose rows with a loss for sensitivity are described, such as "cifar10/vgg16-w0.25".
     """
-    points = {each.model: each for group in groups.values() for each in group}
-    if len(points) < 3:
+    each = {name: [one for group in groups.values() for one in group] for name, groups in points.items()}
+    everyone = [one for of_kind in each.values() for one in of_kind]
+    if len(everyone) < 3:
         return Markdown("*Not run yet: a correlation needs three networks.*")
-    correlation = rank_correlation(list(points.values()))
-    rho, low, high = correlation
-    together = "do go together, as the paper says" if above_zero(correlation) else "do not clearly go together"
-    return Markdown(
-        f"Over {len(points)} networks the rank correlation is **{rho:.2f}** (95% bootstrap interval {low:.2f} to "
-        f"{high:.2f}). In the mean over a whole network, sensitivity and robustness {together}. That is a correlation. "
-        "Whether lowering the sensitivity of some neurons *makes* a network robust is a question for an intervention, "
-        f"and the rows with a loss for it are that intervention.{_intervention(points, folder)}"
+    correlation = rank_correlation(everyone)
+    within = "".join(
+        f"; over the {len(of_kind)} of {network_of(name)} it is {rank_correlation(of_kind)[0]:.2f}"
+        for name, of_kind in each.items()
+        if len(of_kind) > 2
     )
+    together = "go together, as the paper says" if above_zero(correlation) else "do not clearly go together"
+    return Markdown(
+        f"Over {len(everyone)} networks Spearman's rank correlation is **{correlation[0]:.2f}** "
+        f"({_interval(correlation)}){within}. In the mean over a whole network, sensitivity and the share lost to "
+        f"AutoAttack {together}. The interval takes the networks for independent, and they are not: those of one kind "
+        f"share their data, and many start from the same vanilla network, so that it is rather too narrow.\n\n"
+        f"{_among_robust(everyone)}All of this is correlation. Whether lowering the sensitivity of some neurons "
+        "*makes* a network robust is a question for an intervention, and the rows with a loss for it are that "
+        "intervention."
+        f"{_intervention({one.model: one for one in each.get(folder, [])}, folder)}"
+    )
+
+
+def _interval(correlation: tuple[float, float, float]) -> str:
+    return f"95% bootstrap interval {correlation[1]:.2f} to {correlation[2]:.2f}"
+
+
+def _among_robust(points: Sequence[Point]) -> str:
+    """Whether sensitivity says more than which networks keep next to nothing."""
+    kept = [one for one in points if one.lost < 1 - ROBUST]
+    share = f"{100 * (1 - ROBUST):g}% of their clean accuracy"
+    text = f"{len(points) - len(kept)} of the {len(points)} networks lose more than {share}. "
+    if len(kept) < 3:
+        return text
+    within = rank_correlation(kept)
+    clearly = "they go together as well" if above_zero(within) else "no such relation is clear"
+    return f"{text}Among the other {len(kept)} {clearly}: {within[0]:.2f} ({_interval(within)}). "
 
 
 def _intervention(points: Mapping[str, Point], folder: str) -> str:
@@ -164,7 +191,8 @@ def _intervention(points: Mapping[str, Point], folder: str) -> str:
     return (
         f" With the image-relative loss in Eq. 10, PGD moves the chosen neurons by {chosen[0]} of their clean output "
         f"in place of {chosen[1]} (λ = 0), and all neurons of all layers together by {everywhere[0]} in place of "
-        f"{everywhere[1]}. The network loses {percent(points[rows[0]].lost)} of its accuracy."
+        f"{everywhere[1]}. AutoAttack takes {percent(points[rows[0]].lost)} of this network's accuracy, and "
+        f"{percent(points[rows[1]].lost)} of the other's."
     )
 
 

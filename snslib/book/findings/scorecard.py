@@ -33,7 +33,7 @@ def sources_elsewhere(card: Sequence[tuple[Claim, str, Outcome]]) -> Markdown:
 def paper_verdicts() -> Markdown:
     """What the criteria for Tables 1 and 2 decide on the paper's own numbers."""
     numbers: dict[str, list[str]] = {verdict: [] for verdict in claims.VERDICTS}
-    for number in claims.TABLES:
+    for number in sorted(claims.TABLES):
         numbers[claims.of_paper(number).verdict].append(str(number))
     parts = (
         f"{verdict} for claim{'s' if len(found) > 1 else ''} {', '.join(found)}"

@@ -45,7 +45,7 @@ def less_sensitive(disturbed: Disturbed, sns: Record, stabilised: Sequence[str],
 - **Relative to the clean output**, PAT is less sensitive in {len(in_proportion)} of {len(layers)} layers, so smaller
   outputs {"may well be the reason" if explained else "are not the reason"}.
 - **The top {100 * fraction:g}%** fall the most, the paper reports. {_fall(vanilla, pat, fraction)}.
-{_fog(disturbed, fraction)}{_relation(disturbed)}.
+{_fog(disturbed, fraction)}{_relation(disturbed)}
 - **SNS** goes below PAT in {len(below)} of its {len(stabilised)} layers; the paper reports all. The next
   chapter shows whether it is more robust for it.
 """)
@@ -70,8 +70,7 @@ def less_sensitive_with_sns(disturbed: Disturbed, sns: Record, fraction: float =
 - {_fall(vanilla, pat, fraction)}.
 - Relative to the clean output (mean over layers): {in_proportion}. An SNS network whose outputs are smaller in the
   stabilised layers also varies less there; {_RECORDED} counts how many of its neurons are dead.
-{_fog(disturbed, fraction)}{_relation(disturbed)}.
-  The networks differ in more than sensitivity, though: {_NETWORKS} looks at more of them.
+{_fog(disturbed, fraction)}{_relation(disturbed)}
 """)
 
 
@@ -95,7 +94,7 @@ def less_sensitive_under_each(disturbed: Disturbed, fraction: float = TOP) -> Ma
     return Markdown(f"""
 - **Accuracy under PGD**: {under_pgd}.
 - **PAT's sensitive neurons are less sensitive** in {", ".join(counts)}.
-{_relation(disturbed)}.
+{_fog(disturbed, fraction)}{_relation(disturbed)}
 """)
 
 
@@ -130,12 +129,18 @@ def _fog(disturbed: Disturbed, fraction: float) -> str:
 
 
 def _relation(disturbed: Disturbed) -> str:
-    """The line about the rank correlation, without its full stop."""
-    rho, low, high = rank_correlation(disturbed.points)
+    """The line about the rank correlation; empty where one of the networks lacks."""
+    points = disturbed.points
+    if len({point.model for point in points}) < 2:
+        return ""
+    rho, low, high = rank_correlation(points)
     found = (
         "no rank correlation: all points are equally sensitive, or lose the same"
         if math.isnan(rho)
         else f"a rank correlation of {rho:.2f} (95% interval {low:.2f} to {high:.2f}) over both networks and "
         "everything that disturbs them"
     )
-    return f"- **Sensitivity and lost accuracy** have {found}"
+    return (
+        f"- **Sensitivity and lost accuracy** have {found}.\n"
+        f"  The networks differ in more than sensitivity, though: {_NETWORKS} looks at more of them."
+    )

@@ -6,8 +6,9 @@ from IPython.display import Markdown
 
 from snslib.book.tables.markdown import markdown_table
 from snslib.book.tables.rows import gain_over_control, stabilised_neurons
-from snslib.book.text import percent
-from snslib.claims.numbers.robustness import CHECKS, accuracy_by_attack
+from snslib.book.text import in_points, network_of, percent
+from snslib.claims.numbers.robustness import CHECKS, accuracies_by_seed, accuracy_by_attack
+from snslib.claims.statistics import Accuracy, difference
 from snslib.study.defenses import LABELS
 from snslib.study.records import Record
 from snslib.study.rows import FAMILIES, ROWS
@@ -24,6 +25,31 @@ def harder_attacks(attacked: Mapping[str, Sequence[Record]]) -> Markdown:
     lines = [[LABELS[network], *map(percent, columns.values())] for network, columns in accuracies.items()]
     caption = "Accuracy on the same test images, clean and under attacks that try harder from left to right."
     return markdown_table(header, lines, caption, "tbl-harder")
+
+
+def alp_beside_pat(folders: Sequence[str]) -> Markdown:
+    """What ALP has more than PAT, clean and under each attack.
+
+    Args:
+        folders: such as ["cifar10/vgg16-w1", "cifar10/vgg16-w0.25"], a line each where both rows are recorded.
+    """
+    gains: dict[str, dict[str, tuple[float, float, float]]] = {}
+    for folder in folders:
+        pat, alp = (accuracies_by_seed(folder, row) for row in ("pat", "alp"))
+        gains[network_of(folder)] = {column: _in_points(alp[column], pat[column]) for column in pat if column in alp}
+    columns = list(max(gains.values(), key=len, default={}))
+    lines = [[label, *(in_points(found.get(column)) for column in columns)] for label, found in gains.items() if found]
+    caption = (
+        "Recorded: points of accuracy that ALP has more than PAT, with the 95% interval of the difference; clean and "
+        "under the paper's attacks on all test images, under the stronger ones on the first of them. Where a row has "
+        "one seed, nothing in the interval shows what another would give."
+    )
+    return markdown_table(["", *columns], lines, caption, "tbl-pat-alp")
+
+
+def _in_points(a: Accuracy, b: Accuracy) -> tuple[float, float, float]:
+    low, high = difference(a, b)
+    return 100 * (a.mean - b.mean), 100 * low, 100 * high
 
 
 def gradient_checks(checks: Mapping[str, Record]) -> Markdown:
@@ -73,7 +99,7 @@ def remedied_neurons(folder: str) -> Markdown:
         "their sensitivity σ under PGD, and the same relative to their clean output."
     )
     members = [row for family in FAMILIES.values() for row in family.rows]
-    return stabilised_neurons({row: ROWS[row].label for row in members}, folder, caption, "tbl-remedy")
+    return stabilised_neurons({row: ROWS[row].label for row in members}, [folder], caption, "tbl-remedy")
 
 
 def gain_by_remedies(folder: str) -> Markdown:
@@ -84,15 +110,15 @@ def gain_by_remedies(folder: str) -> Markdown:
     """
     caption = (
         "Recorded: what the relative losses add, in points of accuracy above the control, with the 95% interval of the "
-        "difference. Each row has one seed. The spread of two seeds of a control is in the interval; where it has one "
-        "too, nothing in it shows what another would give."
+        "difference. Where a row or its control has several seeds, their spread is in the interval; where both have "
+        "one, nothing in it shows what another would give."
     )
     pairs = {
         ROWS[row].label: (row, family.control)
         for family in FAMILIES.values()
         for row in (family.relative, family.image_relative)
     }
-    return gain_over_control(pairs, folder, caption, "tbl-remedy-adds")
+    return gain_over_control(pairs, [folder], caption, "tbl-remedy-adds")
 
 
 def gain_without_neurons(folder: str) -> Markdown:
@@ -114,4 +140,4 @@ def gain_without_neurons(folder: str) -> Markdown:
         "relative loss, above neurons off": (online.relative, off),
         "image-relative loss, above neurons off": (online.image_relative, off),
     }
-    return gain_over_control(pairs, folder, caption, "tbl-neurons-off")
+    return gain_over_control(pairs, [folder], caption, "tbl-neurons-off")

@@ -8,40 +8,49 @@ from IPython.display import Markdown
 from snslib.book.tables.markdown import markdown_table
 from snslib.book.text import code, digits, in_points, percent, with_seeds
 from snslib.claims.numbers.accuracies import BY_STATISTICS, COSTS, STATISTICS, accuracy_by_statistics, gain_over
-from snslib.claims.numbers.robustness import accuracy_under_attacks, failed_checks, strong_name
+from snslib.claims.numbers.robustness import accuracy_under_attacks, failed_checks, images_under_attacks, strong_name
 from snslib.claims.numbers.stabilised import neuron_states
 from snslib.study import results
 from snslib.study.rows import ROWS
-from snslib.training import pretrained
 
 LEVELS = (0.1, 0.2, 0.3)  # of accuracy under PGD, that training may reach
 
 
-def stronger_attacks(rows: Mapping[str, str], folder: str, caption: str, name: str) -> Markdown:
+def stronger_attacks(rows: Mapping[str, str], folders: Sequence[str], caption: str, name: str) -> Markdown:
     """Accuracy of the rows under attacks that try harder from left to right, and the checks that they fail.
 
     Args:
-        rows: published row to its label; what was not run is shown as a dash.
-        folder: such as "cifar10/vgg16-w0.25".
+        rows: published row to its label; what was not run is shown as a dash. Of a row for which nothing was, only the
+            last folder has a line.
+        folders: such as ["cifar10/vgg16-w1", "cifar10/vgg16-w0.25"], a part of the table each.
         caption, name: as in :func:`snslib.book.tables.markdown.markdown_table`.
     """
-    accuracies = {row: accuracy_under_attacks(folder, row) for row in rows}
-    columns = max(accuracies.values(), key=len)
+    measured = {folder: {row: accuracy_under_attacks(folder, row) for row in rows} for folder in folders}
+    columns = max((accuracies for of_folder in measured.values() for accuracies in of_folder.values()), key=len)
     lines = []
-    for row, label in rows.items():
-        measured = accuracies[row]
-        lowest = min((value for column, value in measured.items() if column != "clean"), default=None)
-        cells = [
-            "–"
-            if column not in measured
-            else f"**{percent(measured[column])[:-1]}**"
-            if measured[column] == lowest and column != "clean"
-            else percent(measured[column])[:-1]
-            for column in columns
-        ]
-        failed = failed_checks(folder, row)
-        lines.append([label, *cells, "–" if failed is None else ", ".join(failed) or "none"])
+    for folder, of_folder in measured.items():
+        lines += _width_line(folder, folders, len(columns) + 1)
+        for row, label in rows.items():
+            if of_folder[row] or folder == folders[-1]:
+                failed = failed_checks(folder, row)
+                checks = "–" if failed is None else ", ".join(failed) or "none"
+                lines.append([label, *_attacked_cells(folder, row, list(columns)), checks])
     return markdown_table(["model", *columns, "fails"], lines, caption, name, "l" + "r" * len(columns) + "l")
+
+
+def _attacked_cells(folder: str, row: str, columns: Sequence[str]) -> list[str]:
+    """A row's accuracies in percent; the lowest in bold, what is of more images than the lowest in italics."""
+    accuracies, images = accuracy_under_attacks(folder, row), images_under_attacks(folder, row)
+    lowest = min((value for column, value in accuracies.items() if column != "clean"), default=None)
+    cells = []
+    for column in columns:
+        cell = percent(accuracies[column])[:-1] if column in accuracies else "–"
+        if column in accuracies and column != "clean" and accuracies[column] == lowest:
+            cell = f"**{cell}**"
+        elif column in accuracies and images[column] > min(images.values()):
+            cell = f"*{cell}*"
+        cells.append(cell)
+    return cells
 
 
 def cost(folder: str) -> Markdown:
@@ -78,45 +87,61 @@ def _cost(history: Sequence[Mapping[str, float]]) -> list[str]:
     return cells
 
 
-def stabilised_neurons(rows: Mapping[str, str], folder: str, caption: str, name: str) -> Markdown:
+def stabilised_neurons(rows: Mapping[str, str], folders: Sequence[str], caption: str, name: str) -> Markdown:
     """What SNS training did to accuracy and to the neurons that it stabilised, as :func:`neuron_states` has it.
 
     Args:
-        rows: published row to its label; what is missing is shown as not run.
-        folder: such as "cifar10/vgg16-w0.25".
+        rows: published row to its label; what is missing in the last folder is shown as not run.
+        folders: such as ["cifar10/vgg16-w1", "cifar10/vgg16-w0.25"], a part of the table each.
         caption, name: as in :func:`snslib.book.tables.markdown.markdown_table`.
     """
-    states = neuron_states(folder, rows)
     lines = []
-    for row, label in rows.items():
-        state = states.get(row)
-        if state is None:
-            lines.append([label, "not run", *[""] * 8])
-            continue
-        percents = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead"))
-        others = (100 * state["output"], 100 * state["over_images"], state["sigma"], state["relative"])
-        lines.append([with_seeds(label, int(state["seeds"])), *percents, *map(digits, others)])
-    strong_column = strong_name(results.records(folder, "strong-accuracy"))
+    for folder in folders:
+        states = neuron_states(folder, rows)
+        lines += _width_line(folder, folders, 9)
+        for row, label in rows.items():
+            if row in states:
+                lines.append(_state_cells(label, states[row]))
+            elif folder == folders[-1]:
+                lines.append([label, "not run", *[""] * 8])
+    strong_column = strong_name(results.records(folders[-1], "strong-accuracy"))
     of_neurons = ["dead, %", "output, %", "over images, %", "σ", "rel. σ"]
     return markdown_table(["model", "clean", "fixed x'", "PGD", strong_column, *of_neurons], lines, caption, name)
 
 
-def gain_over_control(pairs: Mapping[str, tuple[str, str]], folder: str, caption: str, name: str) -> Markdown:
+def _state_cells(label: str, state: Mapping[str, float]) -> list[str]:
+    percents = (percent(state[column])[:-1] for column in ("clean", "fixed", "pgd", "strong", "dead"))
+    others = (100 * state["output"], 100 * state["over_images"], state["sigma"], state["relative"])
+    return [with_seeds(label, int(state["seeds"])), *percents, *map(digits, others)]
+
+
+def _width_line(folder: str, folders: Sequence[str], columns: int) -> list[list[str]]:
+    """The line above the rows of a folder, of so many more columns; none where it is the only one."""
+    return [[f"*width {results.width_of(folder)}*", *[""] * columns]] if len(folders) > 1 else []
+
+
+def gain_over_control(
+    pairs: Mapping[str, tuple[str, str]], folders: Sequence[str], caption: str, name: str
+) -> Markdown:
     """Points of accuracy that some rows have more than their controls, as :func:`gain_over` computes them.
 
     Args:
-        pairs: label to the published row and its control; what is missing is shown as a dash.
-        folder: such as "cifar10/vgg16-w0.25".
+        pairs: label to the published row and its control; what is missing in the last folder is shown as a dash.
+        folders: as in :func:`stabilised_neurons`.
         caption, name: as in :func:`snslib.book.tables.markdown.markdown_table`.
     """
-    seeds = {row: len(entries) for row, entries in results.by_seed(folder, "accuracy").items()}
-    gains = {label: gain_over(folder, row, control) for label, (row, control) in pairs.items()}
-    lines = [
-        [with_seeds(label, seeds.get(pairs[label][0], 0)), *map(in_points, gain.values())]
-        for label, gain in gains.items()
-    ]
-    header = ["", *next(iter(gains.values()))]
-    return markdown_table(header, lines, caption, name)
+    lines = []
+    for folder in folders:
+        seeds = {row: len(entries) for row, entries in results.by_seed(folder, "accuracy").items()}
+        gains = {label: gain_over(folder, row, control) for label, (row, control) in pairs.items()}
+        columns = list(next(iter(gains.values())))
+        lines += _width_line(folder, folders, len(columns))
+        lines += [
+            [with_seeds(label, seeds.get(pairs[label][0], 0)), *map(in_points, gain.values())]
+            for label, gain in gains.items()
+            if folder == folders[-1] or any(gain.values())
+        ]
+    return markdown_table(["", *columns], lines, caption, name)
 
 
 def by_statistics(folder: str) -> Markdown:

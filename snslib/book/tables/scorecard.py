@@ -11,28 +11,32 @@ from snslib.claims.claims import Claim
 from snslib.claims.criteria.outcome import Outcome
 from snslib.study import results
 
+Card = Sequence[tuple[Claim, Outcome]]
 
-def claims_decided(card: Sequence[tuple[Claim, Outcome]]) -> Markdown:
+
+def claims_decided(card: Card, others: Mapping[str, Card] | None = None) -> Markdown:
     """Each claim in a line, with its verdict and the first of the paper's numbers and of ours; all of them, and the
     criterion, unfold below the claim.
 
     Args:
         card: as :func:`snslib.claims.claims.scorecard` returns it.
+        others: columns with the verdicts of other networks on the claims about VGG-16: title to another such card.
     """
-    rows = []
-    for claim, found in card:
+    rows, columns = [], others or {}
+    for place, (claim, found) in enumerate(card):
         printed = claim.printed()
         parts = {"Where": claim.place, "Paper": printed, "Ours": _ours(found), "Criterion": claim.criterion}
         claimed = _unfolding(claim.statement, parts)
-        rows.append([_number(claim), claimed, f"**{found.verdict}**", _first(printed), _first(_ours(found))])
+        beside = ["" if claim.alexnet else other[place][1].verdict for other in columns.values()]
+        rows.append([_number(claim), claimed, f"**{found.verdict}**", *beside, _first(printed), _first(_ours(found))])
     return markdown_table(
-        ["", "claim", "verdict", "paper", "ours"],
+        ["", "claim", "verdict", *columns, "paper", "ours"],
         rows,
         "What the paper claims, its first number and ours, and whether they agree. Below a claim unfold where it is "
         "made, all numbers, and the criterion that decides. A number leads to the chapter about the claim. *Ahead* and "
         "*behind* count comparisons of accuracy, one per attack and rival, that chance does not explain.",
         "tbl-scorecard",
-        "rllll",
+        "rllll" + "l" * len(columns),
     )
 
 

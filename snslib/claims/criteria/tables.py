@@ -1,4 +1,4 @@
-"""Claims 9 to 13, 15 and 16: accuracies of rows against each other (Tables 1-2, Fig. 3b), and what they cost."""
+"""Claims 9 to 13 and 15 to 17: accuracies of rows against each other (Tables 1-2, Fig. 3b), and what they cost."""
 
 from collections.abc import Callable, Sequence
 from statistics import fmean
@@ -7,7 +7,7 @@ from snslib.attacks import ATTACKS
 from snslib.claims.criteria.outcome import Outcome
 from snslib.claims.criteria.robust import is_robust
 from snslib.claims.records import NotRunError, PublishedRecords
-from snslib.claims.statistics import Accuracies, Comparison, compare, sign
+from snslib.claims.statistics import Accuracies, Comparison, compare, scale, sign
 from snslib.study.rows import ROWS
 
 
@@ -27,7 +27,7 @@ def _under_pgd(table: Accuracies, *rows: str, column: str = "pgd") -> str:
 def beats(row: str, *rivals: str, table: Accuracies) -> Outcome:
     """Claims 10 and 11."""
     count = compare(table, row, rivals)
-    return Outcome(_always_ahead(count), f"{count}; {_under_pgd(table, row, *rivals)}")
+    return Outcome(_always_ahead(count), f"{count} {count.scale}; {_under_pgd(table, row, *rivals)}")
 
 
 def beats_pat_and_alp(row: str, table: Accuracies) -> Outcome:
@@ -37,7 +37,7 @@ def beats_pat_and_alp(row: str, table: Accuracies) -> Outcome:
     verdict = _always_ahead(count)
     if verdict == "reproduced" and clean.ahead < clean.of:
         verdict = "partly"
-    measured = f"{count}; clean {clean}; {_under_pgd(table, row, *rivals)}"
+    measured = f"{count} {count.scale}; clean {clean}; {_under_pgd(table, row, *rivals)}"
     return Outcome(verdict, f"{measured}; {_under_pgd(table, row, *rivals, column='clean')}")
 
 
@@ -48,7 +48,15 @@ def alp_below_pat(table: Accuracies) -> Outcome:
     if count.behind > 0 and count.behind >= count.ahead:
         verdict = "reproduced" if count.behind > count.ahead else "partly"
     below = sum(table["alp"][column].mean < table["pat"][column].mean for column in ATTACKS)
-    return Outcome(verdict, f"ALP {count}, lower in {below} whatever the interval; {_under_pgd(table, 'alp', 'pat')}")
+    ahead = f"ALP {count} {count.scale}; lower in {below} whatever the interval"
+    return Outcome(verdict, f"{ahead}; {_under_pgd(table, 'alp', 'pat')}")
+
+
+def more_accurate(row: str, table: Accuracies) -> Outcome:
+    """Claim 17."""
+    clean = compare(table, row, ["vanilla"], ["clean"])
+    verdict = "reproduced" if clean.ahead else "not reproduced" if clean.behind else "undecidable"
+    return Outcome(verdict, f"{_under_pgd(table, row, 'vanilla', column='clean')}; {clean} {clean.scale}")
 
 
 def same_order(table: Accuracies) -> Outcome:
@@ -59,7 +67,7 @@ def same_order(table: Accuracies) -> Outcome:
     verdict = verdicts[0] if verdicts[0] != "reproduced" or verdicts[1] == "reproduced" else "partly"
     if not is_robust(table["pat"]["pgd"].mean, table["pat"]["pgd"].n):
         verdict = "undecidable"
-    texts = (f"{ROWS[row].label} {count}" for row, count in (("sns_sen_adv", adv), ("sns_sen_cls", cls)))
+    texts = (f"{ROWS[row].label} {count} {count.scale}" for row, count in (("sns_sen_adv", adv), ("sns_sen_cls", cls)))
     return Outcome(verdict, f"{'; '.join(texts)}; {_under_pgd(table, 'sns_sen_adv', 'pat')}")
 
 
@@ -87,7 +95,7 @@ def best_layers(published: PublishedRecords) -> Outcome:
     for attack, label in ATTACKS.items():
         row = max(table, key=lambda row, a=attack: table[row][a].mean)  # type: ignore[misc]
         best.append(f"{label} {row.removeprefix('fig3b_')} {table[row][attack]} (conv8 {table[conv8][attack]})")
-    return Outcome(_always_ahead(count), f"conv8 {count}; best from: {', '.join(best)}")
+    return Outcome(_always_ahead(count), f"conv8 {count} {count.scale}; best from: {', '.join(best)}")
 
 
 def cheaper(published: PublishedRecords) -> Outcome:
@@ -104,9 +112,10 @@ def cheaper(published: PublishedRecords) -> Outcome:
     }
     alone = epochs["sns_sen_adv"] < epochs["pat"] and minutes["sns_sen_adv"] < minutes["pat"]
     from_nothing = minutes["sns_sen_adv"] + minutes["vanilla"] < minutes["pat"]
-    as_robust = sign(table["sns_sen_adv"]["pgd"], table["pat"]["pgd"]) >= 0
+    under_pgd = table["sns_sen_adv"]["pgd"], table["pat"]["pgd"]
     verdict = "reproduced" if alone and from_nothing else "partly" if alone else "not reproduced"
-    if not as_robust:
+    if sign(*under_pgd) < 0:
         verdict = "undecidable"
     cost = (f"{ROWS[row].label} {epochs[row]:g} epochs, {minutes[row]:.0f} min" for row in rows)
-    return Outcome(verdict, f"{'; '.join(cost)}; {_under_pgd(table, 'sns_sen_adv', 'pat')}")
+    measured = f"{_under_pgd(table, 'sns_sen_adv', 'pat')} {scale([under_pgd])}"
+    return Outcome(verdict, f"{'; '.join(cost)}; {measured}")

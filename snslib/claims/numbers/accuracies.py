@@ -9,7 +9,7 @@ from snslib.claims.numbers.robustness import strong_name
 from snslib.claims.records import accuracy_of
 from snslib.claims.statistics import Accuracies, Accuracy, difference
 from snslib.study import results
-from snslib.study.defenses import DEFENSES
+from snslib.study.defenses import LABELS
 from snslib.study.records import Record
 from snslib.study.rows import ONE_PASS, OTHER_NEURONS, ROWS, SWITCHED_OFF, TABLE
 
@@ -26,7 +26,7 @@ FIG_3B = {  # what is varied: its value to the row
     "neurons, from conv8": {"2%": "fig3b_top2", "10%": "fig3b_conv8", "30%": "fig3b_top30"},
 }
 HEADLINE = {  # the rows of Table 1, and the SNS loss in online training beside the same without it
-    row: ROWS[row].label for row in (*DEFENSES, "sns_sen_adv_online", "control_adv_online") if row in ROWS
+    row: ROWS[row].label for row in (*LABELS, "sns_sen_adv_online", "control_adv_online") if row in ROWS
 }
 CONTROLS = {  # a row to the same training without the SNS loss; the last row is a control without its chosen neurons
     "sns_sen_cls": "control_cls",
@@ -85,27 +85,31 @@ def printed(table: int) -> Accuracies:
     }
 
 
-def under_pgd(folder: str, rows: Mapping[str, str]) -> dict[str, tuple[float | None, float | None, float | None]]:
-    """Accuracy under PGD: the paper's (Table 1), the recorded one, and that under the stronger PGD, as means of seeds.
+def under_pgd(folders: Sequence[str], rows: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """Accuracy under PGD: the paper's (Table 1), and ours under the same and under the stronger PGD, as means of seeds.
 
     Args:
-        folder: such as "cifar10/vgg16-w0.25".
+        folders: such as ["cifar10/vgg16-w1", "cifar10/vgg16-w0.25"].
         rows: published row to its label.
 
     Returns:
-        Label to the three accuracies in [0, 1], None for each that is missing; rows that have none are left out.
+        Label to accuracies in [0, 1], by what they are called: "the paper, PGD", "width 1, PGD", "width 1, PGD-100".
+        What is missing is left out, as are rows of which nothing was run.
     """
-    of_paper, ours = paper.table1(), results.by_seed(folder, "accuracy")
-    strong = results.by_seed(folder, "strong-accuracy")
-    accuracies = {
-        label: (
-            of_paper[row]["pgd"] / 100 if row in of_paper else None,
-            accuracy_of(ours[row], itemgetter("pgd")).mean if row in ours else None,
-            accuracy_of(strong[row], float).mean if row in strong else None,
-        )
+    series = {"the paper, PGD": {row: columns["pgd"] / 100 for row, columns in paper.table1().items()}}
+    ran = set()
+    for folder in folders:
+        width = f"width {results.width_of(folder)}"
+        ours, strong = (results.by_seed(folder, what) for what in ("accuracy", "strong-accuracy"))
+        name = strong_name({row: entries[0] for row, entries in strong.items()})
+        series[f"{width}, PGD"] = {row: accuracy_of(found, itemgetter("pgd")).mean for row, found in ours.items()}
+        series[f"{width}, {name}"] = {row: accuracy_of(found, float).mean for row, found in strong.items()}
+        ran |= ours.keys() | strong.keys()
+    return {
+        label: {name: values[row] for name, values in series.items() if row in values}
         for row, label in rows.items()
+        if row in paper.table1() or row in ran
     }
-    return {label: values for label, values in accuracies.items() if values != (None, None, None)}
 
 
 def over_settings(folder: str) -> dict[str, dict[str, dict[str, Accuracy]]]:
