@@ -24,8 +24,7 @@ from snslib.profile import options as profile_options
 from snslib.sensitivity import top_neurons
 from snslib.study import cache as caches
 from snslib.study import measurements as measure
-from snslib.study import records, settings
-from snslib.study import reproduce as reproduction
+from snslib.study import records, settings, side_by_side
 from snslib.study.defenses import DEFENSES
 from snslib.study.networks import Networks
 from snslib.study.records import Record
@@ -94,7 +93,8 @@ def reproduce(networks: Networks, options: dict[str, Any]) -> list[str]:
     """Where the rows are; each is trained, published and measured first where that is missing."""
     rows = options["rows"].split(",") if options["rows"] else None
     hours = float("inf") if options["hours"] is None else parse("hours", options["hours"], float)
-    reproduction.reproduce(networks.settings, networks.folder, rows, hours, networks.progress)
+    jobs = 1 if options["jobs"] is None else parse("jobs", options["jobs"], int)
+    side_by_side.reproduce(networks.settings, networks.folder, rows, hours, networks.progress, jobs)
     return [str(pretrained.RESULTS / folder_of(networks.settings))]
 
 
@@ -154,6 +154,8 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
             text = f"of {', '.join(ROWS)} (all that the network can have)"
             command.add_argument("--rows", metavar="NAME,...", help=text)
             command.add_argument("--hours", metavar="NUMBER", help="begin nothing after so many")
+            text = "rows at once, each in a process of its own, as four or five share a GPU well (1)"
+            command.add_argument("--jobs", metavar="N", help=text)
         else:
             text = "of the model, which is trained where it is missing"
             _add_choice(command, "defense", DEFENSES, "sns_sen_adv", text)

@@ -30,6 +30,10 @@ N_ROBUSTNESS = 1000  # test images of the measurements of whether robustness is 
 N_SUPPRESSION = 2000  # test images of Fig. 3a
 K = 20  # sensitive and important neurons of the penultimate layer that are compared, or all of a narrow one
 N_FIG_3B = 2000  # test images of the rows of FIG_3B
+FIRST = (  # on which most claims hang: Table 1 but for NAT and EAT, then what Algorithm 1 may mean, with its controls
+    *("vanilla", "pat", "alp", "sns_sen_cls", "sns_all_cls", "sns_sen_adv", "control_cls", "control_adv"),
+    *("sns_sen_adv_online", "reselected_adv_online", "reselected_cls_online", "control_adv_online"),
+)
 
 
 def strong_attack(settings: Settings) -> dict[str, int]:
@@ -44,7 +48,7 @@ def reproduce(
     hours: float = float("inf"),
     progress: Callable[[str], None] = print,
 ) -> None:
-    """Train, publish and measure rows, in the order of ROWS.
+    """Train, publish and measure rows: those of FIRST, then the others in the order of ROWS.
 
     What ``results/`` holds for this configuration is kept; a training that was interrupted goes on from its last epoch,
     and measurements are written one by one. A model is measured as it is published, with its weights in float16.
@@ -62,22 +66,17 @@ def reproduce(
             under the name of the data set; too few classes or test images for what is measured; no room on a disk for
             what is written. All of it is noticed before anything is trained.
     """
-    possible = rows_for(base.model)
     if not hours >= 0:
         raise ValueError(f"hours: expected a number >= 0, got {hours!r}")
-    if rows is not None and (isinstance(rows, str) or not rows):
-        raise ValueError(f"rows: expected a list of {', '.join(possible)}, got {arguments.shown(rows)}")
-    for name in rows or ():
-        arguments.one_of("rows", name, possible)
-    wanted = [name for name in possible if rows is None or name in rows]
+    in_order = wanted(base, rows)
     networks = Networks(base, folder, progress)
-    _check(networks, wanted)
+    check(networks, in_order)
     began = time.perf_counter()
     seconds: list[float] = []
-    for done, name in enumerate(wanted):
+    for done, name in enumerate(in_order):
         spent = time.perf_counter() - began
-        left = f", about {sum(seconds) / done * (len(wanted) - done) / 3600:.1f} h left" if done else ""
-        progress(f"row {done + 1} of {len(wanted)}: {name}; {spent / 3600:.1f} h so far{left}")
+        left = f", about {sum(seconds) / done * (len(in_order) - done) / 3600:.1f} h left" if done else ""
+        progress(f"row {done + 1} of {len(in_order)}: {name}; {spent / 3600:.1f} h so far{left}")
         for step in _steps(name, networks):
             if time.perf_counter() - began > 3600 * hours:
                 progress(f"stopped after {hours:g} h; the same command goes on from here")
@@ -87,8 +86,26 @@ def reproduce(
     measure_between_rows(networks)
 
 
-def _check(networks: Networks, rows: Collection[str]) -> None:
-    """What would else be noticed after the training: in the last measurements, or when a disk is full."""
+def wanted(base: Settings, rows: Collection[str] | None) -> list[str]:
+    """The rows that are asked for, in the order in which they are made; the arguments are those of :func:`reproduce`.
+
+    Raises:
+        ValueError: an unknown row, or none.
+    """
+    possible = sorted(rows_for(base.model), key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+    if rows is not None and (isinstance(rows, str) or not rows):
+        raise ValueError(f"rows: expected a list of {', '.join(possible)}, got {arguments.shown(rows)}")
+    for name in rows or ():
+        arguments.one_of("rows", name, possible)
+    return [name for name in possible if rows is None or name in rows]
+
+
+def check(networks: Networks, rows: Collection[str]) -> None:
+    """What would else be noticed after the training: in the last measurements, or when a disk is full.
+
+    Raises:
+        ImportError, ValueError: as :func:`reproduce`.
+    """
     if not set(rows) <= FIG_3B.keys():
         autoattack_version()
     base, path = networks.settings, pretrained.RESULTS / folder_of(networks.settings)
@@ -211,6 +228,7 @@ def _measurements(of_row: Networks, name: str) -> list[Callable[[], Record]]:
         lambda: measure.accuracy(of_row, defense),
         lambda: measure.accuracy_on_fixed(of_row, defense),
         lambda: measure.strong_accuracy(of_row, defense, **STRONG),
+        lambda: measure.outcomes(of_row, defense, **STRONG),
         lambda: measure.sensitivity(of_row, defense),
         lambda: measure.variance(of_row, defense, N_ROBUSTNESS),
     ]

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from snslib.study import results
 from snslib.study.defenses import DEFENSES
 from snslib.study.settings import PROFILES, Settings
 from snslib.training import datasets, pretrained

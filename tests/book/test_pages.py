@@ -65,6 +65,7 @@ def test_the_commands_have_known_settings_and_rows() -> None:
     for command in commands:
         given: dict[str, Any] = dict(part.lower().split("=") for part in command.split())
         float(given.pop("hours", "1"))
+        int(given.pop("jobs", "1"))
         rows = given.pop("rows", "vanilla").split(",")
         assert set(rows) <= set(rows_for(settings.from_parameters(given).model))
 

@@ -1,0 +1,99 @@
+"""Rows side by side, each in a process of its own: several share a GPU, or the cores, better than one uses them."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from snslib import arguments
+from snslib.study import reproduce as reproduction
+from snslib.study.networks import Networks
+from snslib.study.settings import Settings
+from snslib.training import parallel
+
+
+def reproduce(
+    base: Settings,
+    folder: Path | None = None,
+    rows: Collection[str] | None = None,
+    hours: float = float("inf"),
+    progress: Callable[[str], None] = print,
+    jobs: int = 1,
+) -> None:
+    """As :func:`snslib.study.reproduce.reproduce`, several rows at once.
+
+    The first row runs alone, since the others start from what it makes; the progress of each begins with its name.
+
+    Args:
+        base, folder, rows, hours, progress: as there.
+        jobs: rows at once, >= 1; the cores are divided among them.
+
+    Raises:
+        RuntimeError: a row failed, or its process died.
+        ValueError: as there, or from several processes that share the work already.
+    """
+    jobs = arguments.at_least("jobs", jobs, 1)
+    if jobs == 1:
+        reproduction.reproduce(base, folder, rows, hours, progress)
+        return
+    if parallel.world_size() > 1:
+        raise ValueError(f"jobs: {jobs} rows at once are for one process; leave out --jobs, or torchrun")
+    began, networks = time.perf_counter(), Networks(base, folder, progress)
+    first, *others = reproduction.wanted(base, rows)
+    reproduction.check(networks, [first, *others])
+    one = partial(_reproduce_one, base, folder)
+    for group in ([first], others):
+        left = max(0.0, hours - (time.perf_counter() - began) / 3600)
+        _at_once(partial(one, left), group, jobs, progress)
+    reproduction.measure_between_rows(networks)
+
+
+def _reproduce_one(base: Settings, folder: Path | None, hours: float, row: str) -> None:
+    def show(line: str) -> None:
+        print(f"{row}: {line}", file=sys.stderr, flush=True)
+
+    reproduction.reproduce(base, folder, [row], hours, show)
+
+
+def _at_once(work: Callable[[str], None], rows: Collection[str], jobs: int, progress: Callable[[str], None]) -> None:
+    """Do the work for each row, so many at a time; where one fails or this process is interrupted, all end."""
+    context = multiprocessing.get_context("spawn")  # CUDA cannot be used after a fork
+    waiting, running = list(rows), dict[int, tuple[str, SpawnProcess]]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                row = waiting.pop(0)
+                process = context.Process(target=_one, args=(work, row, jobs))
+                process.start()
+                running[process.sentinel] = (row, process)
+            for ended in connection.wait(list(running)):
+                row, process = running.pop(cast(int, ended))
+                process.join()
+                if process.exitcode:
+                    how = "failed" if process.exitcode > 0 else f"was killed by signal {-process.exitcode}"
+                    raise RuntimeError(f"rows: {row} {how}; what the rows had made is kept")
+                progress(f"{row}: finished, {len(waiting) + len(running)} left")
+    finally:
+        for _, process in running.values():
+            process.terminate()
+            process.join()
+
+
+def _one(work: Callable[[str], None], row: str, jobs: int) -> None:
+    """In a process of its own, which leaves Ctrl-C to the one that began it, and others their share of the cores."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    try:
+        work(row)
+    except Exception as error:
+        print(f"{row}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
