@@ -6,7 +6,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from numbers import Integral, Real
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -16,7 +16,11 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 MAX = sys.float_info.max
-WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+WHOLE = (
+    *(torch.int64, torch.int32, torch.int16, torch.int8),
+    *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+)
 ROUNDING = 1e-6  # by which an adversarial image may lie outside the eps ball: some roundings of numbers near 1
 
 
@@ -56,8 +60,9 @@ def images(name: str, x: Tensor) -> Tensor:
     if not isinstance(x, Tensor) or x.ndim != 4 or len(x) == 0:
         came = f"a tensor of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"{name}: expected a non-empty float tensor (N, C, H, W), got {came}")
-    if not x.is_floating_point():
+    if x.dtype not in FLOATS:
         raise ValueError(f"{name}: expected floats in [0, 1], got {x.dtype}; data.to_float converts uint8 images")
+    dense(name, x)
     if ((x >= 0) & (x <= 1)).all():
         return x
     low, high = x.min().item(), x.max().item()
@@ -70,11 +75,31 @@ def images(name: str, x: Tensor) -> Tensor:
     return x.clamp(0, 1)
 
 
+def dense(name: str, x: Tensor) -> None:
+    """``x`` has a value at each place: it is neither sparse nor nested, and not on the device "meta"."""
+    if x.is_nested or x.layout != torch.strided or x.is_meta:
+        how = "on the device 'meta', which holds no numbers" if x.is_meta else str(x.layout).removeprefix("torch.")
+        raise ValueError(f"{name}: expected a dense tensor, got one that is {how}; to_dense() may help")
+
+
 def several(name: str, value: Iterable[Any]) -> Iterable[Any]:
     """``value``, something to go through, such as a list or a generator of batches."""
     if not isinstance(value, Iterable) or (isinstance(value, Tensor) and value.ndim == 0):
         raise ValueError(f"{name}: expected a list or a generator of batches, got {shown(value)}")
     return value
+
+
+def floats(name: str, x: Tensor, shape: str) -> None:
+    """``x`` is a dense tensor of floats, with as many axes as its ``shape`` has, such as "(N, K)"."""
+    if not isinstance(x, Tensor) or x.ndim != shape.count(",") + 1 or x.dtype not in FLOATS:
+        raise ValueError(f"{name}: expected floats {shape}, got {shown(x)}")
+    dense(name, x)
+
+
+def generator(name: str, value: torch.Generator) -> None:
+    """``value`` is a source of random numbers on the CPU."""
+    if not isinstance(value, torch.Generator) or value.device.type != "cpu":
+        raise ValueError(f"{name}: expected a torch.Generator on the CPU, got {shown(value)}")
 
 
 def adversarial(name: str, x_adv: Tensor, x: Tensor, eps: float | None = None) -> Tensor:
@@ -103,14 +128,14 @@ def adversarial(name: str, x_adv: Tensor, x: Tensor, eps: float | None = None) -
 
 
 def labels(name: str, y: Tensor | Iterable[int], n: int, device: torch.device | None = None) -> Tensor:
-    """``y`` as an int64 tensor (n,): whole numbers of any type, in a tensor, an array or a list.
+    """``y`` as an int64 tensor (n,): whole numbers of any type, in a tensor, an array, or a list or anything in order.
 
     Their values are not looked at, see :func:`highest_class`. They come on the ``device``, or for None where they are.
     """
     found: object = y
-    if not isinstance(y, (Tensor, str)) and isinstance(y, Iterable):
+    if not isinstance(y, (Tensor, str, bytes, Set, Mapping)) and isinstance(y, Iterable):
         try:
-            found = torch.as_tensor(y if hasattr(y, "__array__") else list(y), device="cpu")
+            found = torch.tensor(y if hasattr(y, "__array__") else list(y), device="cpu")
         except (TypeError, ValueError, RuntimeError):
             found = y
     if not isinstance(found, Tensor) or found.shape != (n,) or found.dtype not in WHOLE:
@@ -204,6 +229,8 @@ def one_of(name: str, value: str, known: Collection[str]) -> None:
 def indices(name: str, layer: str, index: Tensor | Iterable[int]) -> Tensor:
     """Channels of a ``layer`` as int64 (K,), which may be empty; a mask, fractions and anything nested are refused."""
     try:
+        if isinstance(index, (str, bytes, Mapping)):
+            raise TypeError
         found = index if isinstance(index, Tensor) else torch.as_tensor(list(index), device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{name}: expected channels of {layer!r}, whole numbers, got {shown(index)}") from None

@@ -13,7 +13,8 @@ the processor has matrix units for it, and good enough to train with. Images and
 compiled by torch.compile runs compiled, and one in float64, float16 or bfloat16 gets its images in that type.
 """
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -150,7 +151,8 @@ def pgd(
         steps: the paper's k = 10, >= 1.
         random_start: start anywhere in the eps ball, uniformly.
         restarts: how many starts; per image the best is kept: one that succeeds before one that does not, then the
-            higher loss. More than one needs ``random_start``.
+            higher loss. More than one needs ``random_start``. Where these turn out to be worse together, as of a
+            model that mixes the images of a pass, they are those of the start that is best for the whole batch.
         generator: the source of the starts, on the CPU so that a seed means the same on every device. None draws
             from a copy of the global random state and leaves that where it was.
 
@@ -170,8 +172,8 @@ def pgd(
     if generator is None:
         generator = torch.Generator("cpu")
         generator.set_state(torch.get_rng_state())
-    elif not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
-        raise ValueError(f"generator: expected a torch.Generator on the CPU, got {arguments.shown(generator)}")
+    else:
+        arguments.generator("generator", generator)
 
     def climb(start: Tensor) -> Tensor:
         x_adv = start
@@ -188,13 +190,21 @@ def pgd(
     with _attack_mode(model, x, precision, loss) as x:
         best = climb(start())
         if restarts > 1:
-            best_rank = loss.rank(model, best)
-            for _ in range(restarts - 1):
-                x_adv = climb(start())
-                rank = loss.rank(model, x_adv)
-                best = torch.where((rank > best_rank).view(-1, 1, 1, 1), x_adv, best)
-                best_rank = torch.maximum(rank, best_rank)
+            best = _best_of(loss, model, best, (climb(start()) for _ in range(restarts - 1)))
         return best.contiguous()
+
+
+def _best_of(loss: "Loss", model: nn.Module, first: Tensor, others: Iterable[Tensor]) -> Tensor:
+    """Of each image the x' that ranks highest; all of one attempt, where these together are worse than that one."""
+    best = whole = first
+    best_rank = whole_rank = loss.rank(model, first)
+    for x_adv in others:
+        rank = loss.rank(model, x_adv)
+        best = torch.where((rank > best_rank).view(-1, 1, 1, 1), x_adv, best)
+        best_rank = torch.maximum(rank, best_rank)
+        if rank.mean() > whole_rank.mean():
+            whole, whole_rank = x_adv, rank
+    return best if loss.rank(model, best).mean() >= whole_rank.mean() else whole
 
 
 def paper_attacks(eps: float, step_size: float, steps: int, precision: str = "float32") -> dict[str, Attack]:
@@ -221,24 +231,39 @@ def paper_attacks(eps: float, step_size: float, steps: int, precision: str = "fl
     }
 
 
+SUMS = 1e-3  # rounding of the sum of probabilities, in half precision too
+
+
 @contextmanager
 def _attack_mode(model: nn.Module, x: Tensor, precision: str, loss: "Loss") -> Iterator[Tensor]:
     """The model frozen and computing in a precision, and x detached, in the memory format that suits the model.
 
-    NotFinite at the end where a gradient of the loss was.
+    NotFinite at the end where a gradient of the loss was, and a warning where the model gives probabilities.
     """
     arguments.one_of("precision", precision, PRECISIONS)
     with autocast(x.device, precision), frozen(model):
         yield fast_memory_format(model, x.clone() if x.is_inference() else x.detach())
     if not loss.gradients.isfinite():
         raise NotFinite("model: the gradient of its loss is", model, x, loss.latest, loss=loss.of_logits)
+    if _are_probabilities(loss.logits):
+        warnings.warn(
+            "model: its outputs are in [0, 1] and sum to 1 for every image, as probabilities do; attacks climb the "
+            "cross-entropy of logits and are weak on these: let it return what comes before the softmax",
+            stacklevel=4,
+        )
+
+
+def _are_probabilities(logits: Tensor) -> bool:
+    exact = logits.double()
+    return bool(((exact >= 0) & (exact <= 1)).all() & ((exact.sum(1) - 1).abs() < SUMS).all())
 
 
 class Loss:
     """Summed cross-entropy to y, which every attack climbs; negated when y is a target to reach.
 
     ``gradients`` is the sum of all gradients so far: NaN and infinity stay in it, so that one look at the end will do,
-    for which alone a GPU has to be waited for. ``latest`` is what the last one was taken at.
+    for which alone a GPU has to be waited for. ``latest`` is what the last one was taken at, and ``logits`` the model's
+    for it.
     """
 
     def __init__(self, x: Tensor, y: Tensor, targeted: bool = False) -> None:
@@ -248,6 +273,7 @@ class Loss:
         self.highest = arguments.highest_class("y", self.y)
         self.sign = -1.0 if arguments.flag("targeted", targeted) else 1.0
         self.latest = x
+        self.logits = torch.empty(0, 0)
 
     def of_logits(self, logits: Tensor) -> Tensor:
         exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -263,6 +289,7 @@ class Loss:
                     "model: its logits have no gradient with respect to the images, as after quantisation, detach(), "
                     "argmax or torch.no_grad in it; attacks need the model before that"
                 )
+            self.logits = logits.detach()
             return slope[0]
 
         self.latest = x

@@ -22,19 +22,25 @@ def folded(model: nn.Module) -> Iterator[None]:
     up to rounding. Left as they are: pairs outside of a Sequential, a Sequential with a forward of its own (one within
     another of these contexts has it already), models that torch.compile has compiled, and all that somebody watches or
     has changed. That is looked at in every pass: hooks, parametrizations and forwards of the pair, hooks of all
-    modules, modes of torch functions and of dispatch, functions of PyTorch that were replaced. Weights that have
-    changed since the pass before are folded anew.
+    modules, modes of torch functions and of dispatch, functions of PyTorch that were replaced. The weights are folded
+    anew in every pass, as nothing tells of all that may change them, such as ``weight.data.mul_(2)``.
     """
     with ExitStack() as stack:
-        modules = list(model.modules())
-        compiled = any(hasattr(m, "_orig_mod") or getattr(m, "_compiled_call_impl", None) is not None for m in modules)
-        for module in [] if compiled else modules:
+        for module in [] if is_compiled(model) else list(model.modules()):
             if not isinstance(module, nn.Sequential) or not any(_pairs(list(module))):
                 continue
             if type(module).forward is _SEQUENTIAL and "forward" not in module.__dict__:
                 module.forward = _InTurn(module)  # type: ignore[method-assign]  # on this instance only
                 stack.callback(_restore, module, module.forward)
         yield
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Whether torch.compile has compiled the model or a part of it."""
+    return any(
+        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
+    )
 
 
 def _restore(module: nn.Module, forward: object) -> None:
@@ -47,7 +53,6 @@ class _InTurn:
 
     def __init__(self, sequential: nn.Sequential) -> None:
         self.sequential = sequential
-        self.kept: dict[int, tuple[object, dict[str, Tensor]]] = {}  # by place: of which weights, and those folded
 
     def __call__(self, x: Tensor) -> Tensor:
         if type(x) not in (Tensor, nn.Parameter) or not _nobody_watches():
@@ -58,22 +63,12 @@ class _InTurn:
         while place < len(layers):
             conv, norm = layers[place], layers[place + 1] if pairs[place] else None
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and _foldable(conv, norm):
-                x = conv._conv_forward(x, **self._weights(place, conv, norm))
+                x = conv._conv_forward(x, **_folded_weights(conv, norm))
                 place += 2
             else:
                 x = conv(x)
                 place += 1
         return x
-
-    def _weights(self, place: int, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> dict[str, Tensor]:
-        device = conv.weight.device.type
-        wanted = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else conv.weight.dtype
-        of = (wanted, norm.eps, *((id(t), t._version, t.data_ptr()) for t in _tensors(conv, norm)))
-        kept, weights = self.kept.get(place, (None, {}))
-        if kept != of:
-            weights = _folded_weights(conv, norm, wanted)
-            self.kept[place] = of, weights
-        return weights
 
 
 def _pairs(layers: list[nn.Module]) -> list[bool]:
@@ -121,8 +116,10 @@ def _nobody_watches() -> bool:
 
 
 @torch.no_grad()
-def _folded_weights(conv: nn.Conv2d, norm: nn.BatchNorm2d, wanted: torch.dtype) -> dict[str, Tensor]:
+def _folded_weights(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> dict[str, Tensor]:
     """Weight and bias of the convolution that does what both do, in the type that autocast would give them."""
+    device = conv.weight.device.type
+    wanted = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else conv.weight.dtype
     assert norm.running_mean is not None
     assert norm.running_var is not None
     factor = (norm.running_var + norm.eps).rsqrt()

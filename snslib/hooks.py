@@ -174,13 +174,17 @@ def suppress(
         axis: of the neurons in what the layers output, as in :func:`on_output`; None finds it.
 
     Raises:
-        ValueError: no layers or an unknown one, a factor that is not finite, indices that are no whole numbers. At the
-            forward pass: a channel that the layer does not have, or as in :func:`on_output`.
+        ValueError: no layers, an unknown one or one under two names, a factor that is not finite, indices that are no
+            whole numbers. At the forward pass: a channel that the layer does not have, or as in :func:`on_output`.
     """
-    beta = arguments.number("beta", beta, -arguments.MAX)
+    beta = float(arguments.number("beta", beta, -arguments.MAX))
     if not isinstance(neurons, Mapping):
         raise ValueError(f"neurons: expected a dictionary of layers to channels, got {arguments.shown(neurons)}")
     indices = {name: arguments.indices("neurons", name, index) for name, index in neurons.items()}
+    named: dict[nn.Module, str] = {}
+    for name, module in arguments.layers(uncompiled(model), list(indices)).items():
+        if named.setdefault(module, name) != name:
+            raise ValueError(f"neurons: {named[module]!r} and {name!r} are one layer of the model; name it once")
 
     def scale(name: str) -> Action:
         def action(output: Tensor) -> Tensor:
@@ -267,5 +271,6 @@ def _said(outputs: Sequence[str], gradients: Sequence[str]) -> str | None:
 
 
 def tensors_in(value: object) -> list[Tensor]:
-    """The tensors in what a module puts out: a tensor, or tuples, lists and dictionaries of them."""
-    return [leaf for leaf in _pytree.tree_leaves(value) if isinstance(leaf, Tensor)]
+    """The tensors in what a module puts out: a tensor, tuples, lists and dictionaries of them, an object's logits."""
+    leaves = [getattr(leaf, "logits", leaf) for leaf in _pytree.tree_leaves(value)]
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from snslib import arguments
-from snslib.folding import folded
+from snslib.folding import folded, is_compiled
+from snslib.layouts import Watch
 
 PRECISIONS = ("float32", "bfloat16")
 T = TypeVar("T")
-_NOT_CHANNELS_LAST: WeakSet[nn.Module] = WeakSet()  # models that failed on it; contiguous images suit every model
+# models that failed on channels_last or look at strides, and those that do neither; contiguous images suit every model
+_NOT_CHANNELS_LAST: WeakSet[nn.Module] = WeakSet()
+_CHANNELS_LAST: WeakSet[nn.Module] = WeakSet()
 
 
 @contextmanager
@@ -116,21 +119,19 @@ def own(model: nn.Module, given: Tensor, x: Tensor | None = None) -> Tensor:
     Models of one type of floats get that, as one in float64 does for images in float32; others get what there is.
     """
     if all(parameter.dtype != given.dtype for parameter in model.parameters()):  # the first says so of most models
-        types = {parameter.dtype for parameter in model.parameters() if parameter.dtype in _FLOATS}
-        if len(types) == 1 and given.dtype in _FLOATS:
+        types = {parameter.dtype for parameter in model.parameters() if parameter.dtype in arguments.FLOATS}
+        if len(types) == 1 and given.dtype in arguments.FLOATS:
             return given.to(types.pop())
     is_copy = x is not None and given.data_ptr() != x.data_ptr()
     return given if is_copy else given.clone()
 
 
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-
 def attempt(model: nn.Module, x: Tensor, compute: Callable[[Tensor], T], fast: bool = True) -> T:
     """``compute`` of images in the memory format in which the model runs fastest, or else as they are.
 
-    A model that takes its images apart by their strides, as ``x.view(-1, 400)`` does, fails on channels_last; it is
-    then run on contiguous images, and from then on at once.
+    A model that takes its images apart by their strides may fail on channels_last, as ``x.view(-1, 400)`` does, or may
+    compute something else, as ``x.as_strided`` does. That shows the first time that it gets them; it is then run on
+    contiguous images, and from then on at once.
 
     Raises:
         ModelFails: ``compute`` fails in both; the message has the error. An error of ours is raised as it is, and so is
@@ -138,16 +139,7 @@ def attempt(model: nn.Module, x: Tensor, compute: Callable[[Tensor], T], fast: b
     """
     images = fast_memory_format(model, x) if fast else x
     try:
-        try:
-            return compute(images)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError:
-            if not fast or images.is_contiguous():
-                raise
-            result = compute(images.contiguous())
-            _NOT_CHANNELS_LAST.add(model)
-            return result
+        return _in_a_layout(model, images, compute) if fast and not images.is_contiguous() else compute(images)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
@@ -158,6 +150,25 @@ def attempt(model: nn.Module, x: Tensor, compute: Callable[[Tensor], T], fast: b
             f"model: it fails on images {tuple(x.shape)} of {x.dtype} on {x.device} ({type(error).__name__}: "
             f"{what[:400]}); it gets float images in [0, 1] on the device and of the size that it takes"
         ) from error
+
+
+def _in_a_layout(model: nn.Module, images: Tensor, compute: Callable[[Tensor], T]) -> T:
+    """``compute`` of images in channels_last, or of contiguous ones if the model does not take that layout."""
+    watch = Watch()
+    known = model in _CHANNELS_LAST or is_compiled(model)
+    try:
+        with nullcontext() if known else watch.watching():
+            result = compute(images)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        if _is_ours(error):
+            raise
+        watch.looked = True
+    if watch.looked:
+        result = compute(images.contiguous())
+    (_NOT_CHANNELS_LAST if watch.looked else _CHANNELS_LAST).add(model)
+    return result
 
 
 def _is_ours(error: Exception) -> bool:

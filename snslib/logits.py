@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from snslib import arguments
 
@@ -35,17 +35,18 @@ def read_logits(output: object, n: int | None = None, highest: int = 0, name: st
             found = found[0]
     if not isinstance(found, Tensor):
         raise ValueError(f"model: expected logits (N, K), it outputs {_shape_of(output)}; {REMEDY}")
-    if found.ndim != 2 or not found.is_floating_point() or (n is not None and len(found) != n):
+    if found.ndim != 2 or found.dtype not in arguments.FLOATS or (n is not None and len(found) != n):
         images = "" if n is None else f" of {n} images"
         raise ValueError(
             f"model: expected logits (N, K){images}, floats, it outputs {arguments.described(found)}; {REMEDY}"
         )
+    arguments.dense("model: its logits", found)
     if found.shape[1] < 2:
         raise ValueError(
             f"model: expected logits (N, K) of at least 2 classes, it outputs {arguments.described(found)}"
         )
     arguments.classes(name, highest, found)
-    return found
+    return found if type(found) in (Tensor, nn.Parameter) else found.as_subclass(Tensor)
 
 
 def _shape_of(output: object) -> str:

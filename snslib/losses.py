@@ -48,7 +48,7 @@ def sns_loss(
     terms = []
     for layer, neurons in omega.items():
         if layer not in clean or layer not in adversarial:
-            raise ValueError(f"omega: layer {layer!r} was not recorded; recorded are {', '.join(clean) or 'none'}")
+            raise ValueError(f"omega: layer {layer!r} was not recorded; recorded are {arguments.few(map(str, clean))}")
         a, b = clean[layer], adversarial[layer]
         for name, side in (("clean", a), ("adversarial", b)):
             if not isinstance(side, Tensor):
@@ -94,6 +94,8 @@ def deviation(a: Tensor, b: Tensor, neurons: Tensor, by_position: bool = False) 
     neurons = arguments.indices("neurons", "a", neurons)
     if len(neurons) == 0:
         raise ValueError("neurons: expected at least one, got none")
+    arguments.channels("neurons", "a", neurons, a.shape[1])
+    by_position = arguments.flag("by_position", by_position)
     both = torch.cat([side[:, neurons].reshape(len(side), len(neurons), -1) for side in (a, b)])
     both = both.to(torch.promote_types(both.dtype, torch.float32))
     return (both - both.mean(0 if by_position else (0, 2), keepdim=True)).abs().sum((0, 2))
@@ -141,3 +143,7 @@ def _alike(name: str, a: Tensor, other: str, b: Tensor, ndim: int | None = None)
             f"{name}, {other}: expected two tensors of one shape{axes}, got {arguments.described(a)} and "
             f"{arguments.described(b)}"
         )
+    for which, tensor in ((name, a), (other, b)):
+        if tensor.dtype not in arguments.FLOATS:
+            raise ValueError(f"{which}: expected floats, got {arguments.described(tensor)}")
+        arguments.dense(which, tensor)

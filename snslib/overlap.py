@@ -1,8 +1,9 @@
 """How much sets of neurons overlap (Eq. 6-8), what chance alone would give, and how far the images decide it."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from operator import index
+from typing import Any
 
 from torch import Tensor
 
@@ -66,6 +67,19 @@ def at_least_two(sets: Sequence[NeuronSet]) -> list[set[int]]:
     return [_members(one) for one in sets]
 
 
+def dictionary(name: str, value: Mapping[str, Any]) -> None:
+    """``value`` is a dictionary."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name}: expected a dictionary by layer, got {arguments.shown(value)}")
+
+
+def listed(name: str, value: Collection[Any], of: str) -> None:
+    """``value`` is a list of what is said, or something else that has a length and an order."""
+    refused = isinstance(value, (str, bytes, Mapping, Set)) or getattr(value, "ndim", 1) == 0
+    if refused or not isinstance(value, Collection):
+        raise ValueError(f"{name}: expected a list of {of}, got {arguments.shown(value)}")
+
+
 def _members(neurons: NeuronSet) -> set[int]:
     try:
         if isinstance(neurons, (str, bytes)):
@@ -74,7 +88,7 @@ def _members(neurons: NeuronSet) -> set[int]:
         if any(isinstance(neuron, bool) for neuron in listed):
             raise TypeError
         members = set(map(index, listed))
-    except TypeError:
+    except (TypeError, RuntimeError):  # of a tensor that is sparse or on "meta"
         raise ValueError(
             f"sets: expected sets of neurons as whole numbers, got {arguments.shown(neurons)}; "
             "mask.nonzero().flatten() makes them of a mask"

@@ -69,12 +69,14 @@ def _outputs(model: nn.Module, x: Tensor, layers: Sequence[str]) -> list[Tensor]
             stack.enter_context(on_whole_output(model, dict.fromkeys(layers, keep)))
         stack.enter_context(torch.random.fork_rng([x.device.index] if x.is_cuda else []))
         output = run(model, x)
-    whole = (tensor[PLACE] for tensor in tensors_in(output) if tensor.ndim and len(tensor) == len(x))
+    dense = (tensor for tensor in tensors_in(output) if tensor.layout == torch.strided and not tensor.is_nested)
+    whole = (tensor[PLACE] for tensor in dense if tensor.ndim and len(tensor) == len(x))
     return [*found, *whole]
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
     """Equal up to rounding; NaN equals NaN, for a network whose weights are NaN."""
+    a, b = (each.as_subclass(Tensor) for each in (a, b))
     if a.shape != b.shape or not a.is_floating_point():
         return torch.equal(a, b)
     size = a.nan_to_num(0, 0, 0).abs().max() if a.numel() else 0.0

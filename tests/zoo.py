@@ -132,12 +132,17 @@ def sensitivity(model: nn.Module, x: Tensor, x_adv: Tensor, layers: dict[str, in
 
 def pgd(logits: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, eps: float, step: float, steps: int) -> Tensor:
     """PGD of one image after another, as it is written down."""
-    found = []
-    for image, label in zip(x.split(1), y.split(1), strict=True):
-        at = image.clone()
-        for _ in range(steps):
-            at = at.detach().requires_grad_(True)
-            F.cross_entropy(logits(at), label).backward()
-            at = torch.min(torch.max(at + step * at.grad.sign(), image - eps), image + eps).clamp(0, 1)
-        found.append(at.detach())
-    return torch.cat(found)
+    each = zip(x.split(1), y.split(1), strict=True)
+    return torch.cat([pgd_of_batches(logits, image, label, eps, step, steps) for image, label in each])
+
+
+def pgd_of_batches(
+    logits: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, eps: float, step: float, steps: int
+) -> Tensor:
+    """PGD of a batch as a whole."""
+    at = x.clone()
+    for _ in range(steps):
+        at = at.detach().requires_grad_(True)
+        F.cross_entropy(logits(at), y, reduction="sum").backward()
+        at = torch.min(torch.max(at + step * at.grad.sign(), x - eps), x + eps).clamp(0, 1)
+    return at.detach()

@@ -73,7 +73,8 @@ def two_read_right(logits: Tensor, y: Tensor) -> list[int]:
     Raises:
         ValueError: logits that are not finite, or that do not fit the classes.
     """
-    y = arguments.labels("y", y, len(y))
+    arguments.classes("logits", 0, logits)
+    y = arguments.labels("y", y, len(logits))
     _check_logits("logits", logits, len(y), arguments.highest_class("y", y))
     right = (logits.argmax(1) == y).nonzero().flatten().tolist() or [0]
     return [right[0], next((place for place in right if y[place] != y[right[0]]), right[-1])]
@@ -81,5 +82,6 @@ def two_read_right(logits: Tensor, y: Tensor) -> list[int]:
 
 def _check_logits(name: str, logits: Tensor, n: int, highest: int) -> None:
     arguments.classes(name, highest, logits)
+    arguments.floats(name, logits, "(N, K)")
     if len(logits) != n or not logits.isfinite().all():
         raise ValueError(f"{name}: expected finite ones of {n} images, got {arguments.described(logits)}")

@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from snslib import arguments
-from snslib.overlap import NeuronSet, at_least_two, average_jaccard, chance_jaccard, jaccard, total_jaccard
+from snslib.overlap import (
+    NeuronSet,
+    at_least_two,
+    average_jaccard,
+    chance_jaccard,
+    dictionary,
+    jaccard,
+    listed,
+    total_jaccard,
+)
 from snslib.sensitivity import top_neurons
 
 
@@ -28,8 +37,12 @@ def by_class(first: Sequence[Sequence[int]], second: Sequence[Sequence[int]]) ->
     Raises:
         ValueError: not as many sets of one kind as of the other, or what is no set of neurons.
     """
+    for name, sets in (("first", first), ("second", second)):
+        listed(name, sets, "sets of neurons")
     if len(first) != len(second):
         raise ValueError(f"first, second: expected one set of each per class, got {len(first)} and {len(second)}")
+    for neurons in second:
+        listed("second", neurons, "neurons")
     defined = [i for i, neurons in enumerate(second) if len(neurons)]
     found = {"same": [math.nan] * len(second), "others": [math.nan] * len(second)}
     for i in defined:
@@ -44,7 +57,15 @@ def with_one_logit(sets: Mapping[str, Sequence[Sequence[int]]]) -> dict[str, Seq
 
     Args:
         sets: layer to one ranking of neurons per class, the most sensitive first.
+
+    Raises:
+        ValueError: what is no such dictionary.
     """
+    dictionary("sets", sets)
+    for layer, lists in sets.items():
+        listed("sets", lists, f"sets of neurons of {layer!r}")
+        for ranked in lists:
+            listed("sets", ranked, f"neurons of {layer!r}")
     return {layer: [ranked[:1] for ranked in lists] if layer == "fc" else lists for layer, lists in sets.items()}
 
 
@@ -61,10 +82,11 @@ def by_layer(sets: Mapping[str, Sequence[Sequence[int]]], channels: Mapping[str,
     Raises:
         ValueError: fewer than two classes, a layer whose number of neurons is not given.
     """
+    compared = with_one_logit(sets)
+    dictionary("channels", channels)
     for layer in sets:
         if layer not in channels:
-            raise ValueError(f"channels: expected those of {layer!r} too, got {', '.join(channels) or 'none'}")
-    compared = with_one_logit(sets)
+            raise ValueError(f"channels: expected those of {layer!r} too, got {arguments.few(map(str, channels))}")
     return {
         "average": {layer: average_jaccard(lists) for layer, lists in compared.items()},
         "total": {layer: total_jaccard(lists) for layer, lists in compared.items()},
@@ -87,8 +109,11 @@ def negative_weights(weight: Tensor, targets: Sequence[int], sets: Sequence[Sequ
         ValueError: weights that are not finite or not (K, C), a class or neuron that they do not have, not one set per
             class.
     """
-    if weight.ndim != 2 or not weight.isfinite().all():
+    arguments.floats("weight", weight, "(K, C)")
+    if not weight.isfinite().all():
         raise ValueError(f"weight: expected finite weights (K, C), got {arguments.described(weight)}")
+    listed("targets", targets, "classes")
+    listed("sets", sets, "sets of neurons")
     if len(targets) != len(sets):
         raise ValueError(f"sets: expected one per class, {len(targets)}, got {len(sets)}")
     for target, neurons in zip(targets, sets, strict=True):
@@ -172,11 +197,18 @@ def index_errors(blocks: Sequence[Tensor], fraction: float, resamples: int = 200
         The errors of Eq. 7 and of Eq. 8.
 
     Raises:
-        ValueError: fewer than two blocks of a class, a fraction out of range.
+        ValueError: fewer than two classes or blocks of one, sensitivities that are not finite, a fraction out of range.
     """
     arguments.at_least("resamples", resamples, 1)
     seed = arguments.seed("seed", seed)
     arguments.share("fraction", fraction)
+    listed("blocks", blocks, "sensitivities (B, C), one per class")
+    if len(blocks) < 2:
+        raise ValueError(f"blocks: expected those of at least two classes, got {len(blocks)}")
+    for one in blocks:
+        arguments.floats("blocks", one, "(B, C)")
+        if not one.numel() or not one.isfinite().all():
+            raise ValueError(f"blocks: expected finite sensitivities (B, C), got {arguments.described(one)}")
     if few := [len(sigma) for sigma in blocks if len(sigma) < 2]:
         raise ValueError(f"blocks: halving needs two blocks of images per class, got {few[0]}")
     generator = torch.Generator("cpu").manual_seed(seed)

@@ -230,7 +230,9 @@ def darkened(x: Tensor, masks: Tensor) -> Tensor:
     """
     if not isinstance(x, Tensor) or not isinstance(masks, Tensor):
         raise ValueError(f"x, masks: expected tensors, got {arguments.shown(x)} and {arguments.shown(masks)}")
-    if masks.dtype != torch.bool or masks.shape != (*x.shape[:-3], *x.shape[-2:]):
+    if x.dtype not in arguments.FLOATS:
+        raise ValueError(f"x: expected floats (..., 3, H, W), got {arguments.described(x)}")
+    if masks.dtype != torch.bool or masks.device != x.device or masks.shape != (*x.shape[:-3], *x.shape[-2:]):
         raise ValueError(f"masks: expected one for each of x, {tuple(x.shape)}, got {arguments.described(masks)}")
     return x * (SHADE + (1 - SHADE) * masks.unsqueeze(-3))
 
@@ -274,11 +276,8 @@ def compare_overlap(sensitive: Tensor, insensitive: Tensor, resamples: int = 999
     seed = arguments.seed("seed", seed)
     groups = []
     for name, overlap in (("sensitive", sensitive), ("insensitive", insensitive)):
-        if (
-            not isinstance(overlap, Tensor)
-            or overlap.ndim != 2
-            or not ((overlap >= 0) & (overlap <= 1) | overlap.isnan()).all()
-        ):
+        arguments.floats(name, overlap, "(N, U)")
+        if not ((overlap >= 0) & (overlap <= 1) | overlap.isnan()).all():
             raise ValueError(f"{name}: expected (N, U) overlaps in [0, 1] or NaN, got {overlap!r}")
         of_units = overlap.double().nanmean(0)
         groups.append(of_units[~of_units.isnan()].numpy(force=True))

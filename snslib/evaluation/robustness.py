@@ -53,7 +53,8 @@ def autoattack(model: nn.Module, split: Split, eps: float, seed: int = 0, batch_
         ValueError: a bad argument, named.
     """
     package = _pyautoattack()
-    _check(split, eps)
+    _check(split)
+    eps = _check_radius(eps)
     seed = arguments.seed("seed", seed)
     device, classes = device_of(model), _count_classes(model, split)
     correct(model, split, batch_size=batch_size)  # refuses labels and logits that AutoAttack would count as wrong
@@ -123,7 +124,8 @@ def strong_pgd(
     Raises:
         ValueError: a bad argument, named.
     """
-    _check(split, eps)
+    _check(split)
+    eps = _check_radius(eps)
     steps, restarts = arguments.at_least("steps", steps, 1), arguments.at_least("restarts", restarts, 1)
     targets = arguments.at_least("targets", targets, 1)
     step = arguments.radius("step_size", eps / 4 if step_size is None else step_size)
@@ -148,9 +150,10 @@ def strong_pgd(
 def random_corner(eps: float, generator: torch.Generator) -> Attack:
     """An attack that looks at nothing: every value of the image moves by eps, up or down at random.
 
-    ValueError for eps outside [0, 1].
+    ValueError for eps outside [0, 1], and a generator that is none or not on the CPU.
     """
     eps = arguments.radius("eps", eps)
+    arguments.generator("generator", generator)
 
     def attack(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         signs = torch.randint(0, 2, x.shape, generator=generator, device="cpu") * 2 - 1
@@ -380,10 +383,8 @@ def _check_radius(eps: float) -> float:
     return float(arguments.number("eps", eps, 0, 1, above=True, about="a radius in [0, 1] pixel space, such as 8/255"))
 
 
-def _check(split: Split, eps: float | None = None) -> None:
+def _check(split: Split) -> None:
     if not isinstance(split, Split):
         raise ValueError(f"split: expected a Split, such as the test of a data set, got {arguments.described(split)}")
     if len(split) == 0:
         raise ValueError("split: expected at least one image, got none")
-    if eps is not None:
-        _check_radius(eps)

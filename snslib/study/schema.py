@@ -35,6 +35,11 @@ def text_or_null(value: Any) -> bool:
     return value is None or text(value)
 
 
+def bits(value: Any) -> bool:
+    """Whether a value is hexadecimal digits, two for every eight bits; see :mod:`snslib.study.bits`."""
+    return text(value) and re.fullmatch(r"([0-9a-f]{2})+", value) is not None
+
+
 def anything(value: Any) -> bool:
     """Always: of a measurement that is not among RESULTS nothing is known."""
     return True
@@ -52,9 +57,11 @@ RESULTS: dict[str, Any] = {
     "accuracy-by-eps": [share],
     "accuracy-by-statistics": {str: {str: share}},
     "accuracy-on-fixed": share,
+    "adaptive-pgd": {"plain": share, "adaptive": share, "moved": {"plain": number, "driven": number}},
     "autoattack": {"accuracy": share, "warnings": (text,)},
     "corrupted-accuracy": {str: [share]},
     "loss-surface": {"offsets": [number], "loss": [[number]]},
+    "outcomes": {str: bits},
     "pgd-accuracy": {"clean": share, "pgd": share},
     "regions": {
         "units": {"sensitive": [count], "insensitive": [count]},

@@ -104,8 +104,11 @@ def test_rows_of_two_widths_are_listed_by_network_with_what_is_of_other_images()
 @pytest.mark.usefixtures("results")
 @pytest.mark.parametrize(
     ("narrow", "counted", "concludes"),
-    [(60.0, "ahead under 4, behind under 0 of 4", True), (50.0, "ahead under 0, behind under 0 of 4", True)]
-    + [(40.0, "ahead under 0, behind under 4 of 4", False)],
+    [
+        (60.0, "ahead under 4, behind under 0 of 4", True),
+        (50.0, "ahead under 0, behind under 0 of 4", True),
+        (40.0, "ahead under 0, behind under 4 of 4", False),
+    ],
 )
 def test_alp_is_counted_against_pat_attack_by_attack(narrow: float, counted: str, concludes: bool) -> None:
     assert findings.pat_and_alp([FOLDER]).data == "*Not run yet.*"

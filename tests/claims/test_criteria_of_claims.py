@@ -47,6 +47,45 @@ def test_sensitive_against_all(changes: dict[str, float], expected: str) -> None
     assert verdict(11) == expected
 
 
+def put_outcomes(row: str, right: str) -> None:
+    """16 images under every attack."""
+    put(row, "outcomes", dict.fromkeys(COLUMNS, right), n=16)
+
+
+@pytest.mark.parametrize(
+    ("right", "expected", "scale"),
+    [
+        (None, "undecidable", "on 10,000 images, unpaired"),
+        ("ff00", "reproduced", "on 10,000 images, paired by the first 16"),  # right on the same half: 0.72 points count
+        ("f0f0", "undecidable", "on 10,000 images, paired by the first 16"),  # right on half of the other's half
+    ],
+)
+def test_networks_that_are_alike_are_told_apart_by_less(right: str | None, expected: str, scale: str) -> None:
+    put_accuracy("sns_sen_cls", dict.fromkeys(COLUMNS, 51.2))
+    put_accuracy("sns_all_cls", HALF)
+    if right is not None:
+        put_outcomes("sns_sen_cls", "ff00")
+        put_outcomes("sns_all_cls", right)
+    found = outcome(11)
+    assert found.verdict == expected
+    assert f"behind in 0 {scale}; PGD" in found.measured
+
+
+def test_every_criterion_for_accuracies_says_on_what_scale_it_was_decided() -> None:
+    rows = ("sns_sen_cls", "sns_all_cls", "sns_sen_adv", "nat", "eat", "pat", "alp")
+    for row in (*rows, *(f"fig3b_{layer}" for layer in ("conv1", "conv4", "conv8", "conv11", "fc"))):
+        put_accuracy(row, HALF)
+        put_accuracy(row, HALF, ALEXNET)
+        put_model(row, 1, 1)
+    put_model("vanilla", 1, 1)
+    put_outcomes("sns_sen_cls", "ff00")
+    put_outcomes("eat", "ff00")
+    unpaired = "on 10,000 images, unpaired"
+    for number in (9, 11, 12, 13, 15, 16):
+        assert unpaired in outcome(number).measured
+    assert "on 10,000 images, 4 of 8 paired by the first 16" in outcome(10).measured
+
+
 @pytest.mark.parametrize(("above_eat", "expected"), [(1, "reproduced"), (0, "partly")])
 def test_five_of_eight_are_more_than_half(above_eat: int, expected: str) -> None:
     put_accuracy("sns_sen_cls", HALF)

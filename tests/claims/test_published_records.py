@@ -22,6 +22,29 @@ def test_the_seeds_of_a_row_come_together_and_other_rows_stay_out() -> None:
     assert (share.values, share.n) == ((0.5, 0.5), 10_000)
 
 
+def put_outcomes(row: str, digits: dict[str, str], seed: int = 0, n: int = 16) -> None:
+    put(row, "outcomes", digits, seed=seed, n=n, steps=100, restarts=5)
+
+
+def test_outcomes_join_the_accuracies_of_their_row_and_seed() -> None:
+    for seed in (0, 1):
+        put_accuracy("pat", HALF, seed=seed)
+    put_outcomes("pat", {"pgd": "80ff"}, seed=1)
+    published = PublishedRecords(FOLDER)
+    of_pat = published.accuracies("pat")["pat"]
+    assert {seed: right.tolist() for seed, right in of_pat["pgd"].outcomes.items()} == {1: [*[1, *[0] * 7], *[1] * 8]}
+    assert of_pat["clean"].outcomes == {}  # which the record does not have
+    assert (of_pat["pgd"].values, of_pat["pgd"].n) == ((0.5, 0.5), 10_000)
+    assert [(entry.what, entry.seed) for entry in published.used] == [("accuracy", 0), ("accuracy", 1), ("outcomes", 1)]
+
+
+def test_outcomes_of_another_number_of_images_than_they_say_leave_a_claim_undecided() -> None:
+    put_accuracy("pat", HALF)
+    put_outcomes("pat", {"pgd": "80ff"}, n=24)
+    with pytest.raises(NotRunError, match=r"^a record of outcomes is damaged: digits: 4 are not of 24 images"):
+        PublishedRecords(FOLDER).accuracies("pat")
+
+
 def test_what_is_missing_is_named() -> None:
     put_accuracy("nat", HALF)
     published = PublishedRecords(FOLDER)

@@ -57,6 +57,12 @@ def test_the_figures_show_every_cell_and_layer() -> None:
     assert [len(line.get_xdata()) for line in lines] == [2, 1, 2, 1]
     groups = {"one": shown[:2], "other": shown[2:]}
     assert [len(line.get_xdata()) for line in figures.over_networks(groups).axes[0].lines] == [2, 4]
+    of_two = figures.lost_to_autoattack({"VGG-16": groups, "none": {}, "AlexNet": {"other": shown[:1]}})
+    assert [len(line.get_xdata()) for line in of_two.axes[0].lines] == [2, 4, 1]
+    of_vgg, other, of_alexnet = of_two.axes[0].lines
+    assert other.get_color() == of_alexnet.get_color() != of_vgg.get_color()
+    assert other.get_marker() == of_vgg.get_marker() != of_alexnet.get_marker()
+    assert [text.get_text() for text in of_two.legends[0].get_texts()] == ["VGG-16", "AlexNet", "one", "other"]
     layers = {"conv1": 1.0, "conv2": 2.0}
     figure = figures.under_each({under: {"vanilla": layers, "pat": layers} for under in ("pgd", "fog-5")}, "σ")
     assert [ax.get_title() for ax in figure.axes] == ["PGD", "fog 5"]

@@ -1,5 +1,6 @@
 """What makes passes fast leaves out nothing that somebody has attached, and sees every weight that changed."""
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+import zoo
 from torch import Tensor, nn
 from torch.nn.modules import module as all_modules
 from torch.nn.utils import parametrizations, parametrize, prune
@@ -14,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from zoo import Small, images
 
-from snslib import fgsm, neuron_sensitivity
+from snslib import fgsm, neuron_sensitivity, pgd
 from snslib.evaluation.accuracy import predicted
 from snslib.folding import folded
 from snslib.inference import frozen
@@ -258,7 +260,7 @@ def test_a_weight_that_changed_between_calls_is_seen(change: Callable[[Small], N
     torch.testing.assert_close(logits[0], model(x).detach(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("change", [c for c in CHANGES if c is not by_data], ids=lambda change: change.__name__)
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_a_weight_that_changed_while_the_model_is_frozen_is_seen(change: Callable[[Small], None]) -> None:
     model, x = Small().eval(), images()
     with frozen(model):
@@ -272,6 +274,20 @@ def test_a_weight_that_changed_while_the_model_is_frozen_is_seen(change: Callabl
             expected = model(x)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(found, before)
+
+
+def test_weights_that_a_network_moves_itself_at_every_pass_are_seen() -> None:
+    class Noisy(Small):
+        def forward(self, x: Tensor) -> object:
+            self.block[0].weight.data.mul_(0.5)
+            return super().forward(x)
+
+    model, x, y = Noisy().eval(), images(), torch.arange(4)
+    kept = copy.deepcopy(model.state_dict())
+    found = pgd(model, x, y, 0.1, 0.04, 3)
+    model.load_state_dict(kept)
+    expected = zoo.pgd_of_batches(model.double(), x.double(), y, 0.1, 0.04, 3)
+    torch.testing.assert_close(found, expected.float(), rtol=0, atol=1e-6)
 
 
 def test_the_layers_are_run_as_one_where_nobody_looks() -> None:

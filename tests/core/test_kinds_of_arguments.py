@@ -78,8 +78,15 @@ def test_an_attack_that_changes_its_images_does_not_change_those_of_the_pair() -
 
 @pytest.mark.parametrize(
     "labels",
-    [Y.int(), Y.to(torch.uint8), Y.tolist(), tuple(Y.tolist()), Y.numpy(), Y.numpy().astype(np.int32), list(Y)],
-    ids=["int32", "uint8", "list", "tuple", "NumPy", "NumPy int32", "list of tensors"],
+    [
+        *(Y.int(), Y.to(torch.uint8), Y.tolist(), tuple(Y.tolist()), Y.numpy(), Y.numpy().astype(np.int32), list(Y)),
+        *(Y.numpy().astype(np.int8), Y.numpy().astype(np.uint16), Y.numpy().astype(np.uint64), Y.to(torch.uint16)),
+        *(range(4), list(Y.numpy()), np.frombuffer(Y.numpy().tobytes(), np.int64)),
+    ],
+    ids=[
+        *("int32", "uint8", "list", "tuple", "NumPy", "NumPy int32", "list of tensors", "NumPy int8"),
+        *("NumPy uint16", "NumPy uint64", "uint16", "range", "list of NumPy's", "NumPy that cannot be written"),
+    ],
 )
 def test_labels_of_any_whole_numbers_are_taken(labels: Any) -> None:
     model, x = Small(), images()
@@ -96,6 +103,50 @@ def test_numbers_of_numpy_and_fractions_are_taken() -> None:
     assert len(important_neurons(Pooled(model), x, np.int64(0), "pool", **many)) == 2
     assert len(predicted(model, [x])) == 4
     assert strong_pgd(model, split_of(x), 0.1, np.int64(1), np.int64(1), seed=np.int64(0)).shape == (4,)
+
+
+@pytest.mark.parametrize("labels", [{0, 1, 2, 3}, dict.fromkeys(range(4)), b"0123", Y > 1, Y.double(), Y[:, None]])
+def test_labels_without_an_order_or_that_are_no_whole_numbers_are_refused(labels: Any) -> None:
+    with pytest.raises(ValueError, match=r"^y: expected an int64 tensor of shape \(4,\)"):
+        attacked(Small(), images(), labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x.to_sparse(), "sparse_coo"),
+        (lambda x: x.to("meta"), "on the device 'meta'"),
+        (lambda x: x.to(torch.float8_e5m2), "expected floats"),
+    ],
+)
+def test_images_without_a_number_at_each_place_are_refused(change: Callable[[Tensor], Tensor], message: str) -> None:
+    for call in (lambda x: fgsm(Small(), x, Y), lambda x: predicted(Small(), [x]).to(x)):
+        with pytest.raises(ValueError, match=f"^(x|images): .*{message}"):
+            call(change(images()))
+
+
+def test_a_layer_that_is_named_twice_is_not_suppressed_twice() -> None:
+    model = Small()
+    model.again = model.block
+    with (
+        pytest.raises(ValueError, match="^neurons: 'block' and 'again' are one layer"),
+        suppress(model, {"block": [0], "again": [0]}, 0.5),
+    ):
+        pass
+    with suppress(model, {"again": [0]}, 0.5), record(model, ["block", "again"]) as recorded:
+        model(images())
+    assert torch.equal(recorded["block"], recorded["again"])
+
+
+def test_of_probabilities_attacks_say_that_they_are_weak() -> None:
+    model, x = Small(after=lambda z: z.softmax(1)), images()
+    for attack in (fgsm, mi_fgsm, pgd):
+        with pytest.warns(UserWarning, match="^model: its outputs are in .* as probabilities do"):
+            attack(model, x, Y)
+    model.after = lambda z: z.log_softmax(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fgsm(model, x, Y)
 
 
 @pytest.mark.parametrize("eps", [8, 1.01, 2.0, -1e-9, "8/255", None, True, float("nan"), torch.tensor(0.1)])

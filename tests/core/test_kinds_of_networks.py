@@ -1,6 +1,7 @@
 """Networks of all kinds through the public functions: the right value, or an error that names the argument."""
 
 import copy
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from snslib import (
     dual_pairs,
     fgsm,
     important_neurons,
+    inference,
     least_likely_class,
     mi_fgsm,
     neuron_sensitivity,
@@ -58,6 +60,88 @@ def test_a_network_that_flattens_by_view_is_attacked_and_measured(n: int) -> Non
     for call in (fgsm, mi_fgsm):
         assert call(model, x, Y[:n]).shape == x.shape
     assert loss_surface(model, x, Y[:n], 0.1, 3)[1].isfinite().all()
+
+
+class Flat(nn.Module):
+    """It flattens what a convolution puts out, or the images themselves, in a way of its own."""
+
+    def __init__(self, flatten: Callable[[Tensor], Tensor], convolved: bool) -> None:
+        super().__init__()
+        self.flatten, self.convolved = flatten, convolved
+        self.conv, self.fc = nn.Conv2d(3, 3, 3, padding=1), nn.Linear(3 * zoo.SIZE**2, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        convolved = self.conv(x)
+        return self.fc(self.flatten(convolved if self.convolved else x))
+
+
+def as_strided(x: Tensor) -> Tensor:
+    return torch.as_strided(x, (len(x), x[0].numel()), (x[0].numel(), 1))
+
+
+def by_strides(x: Tensor) -> Tensor:
+    return x.flatten(1) if x.stride(1) != 1 else x.permute(0, 2, 3, 1).flatten(1)
+
+
+def asserted(x: Tensor) -> Tensor:
+    assert x.is_contiguous()
+    return x.flatten(1)
+
+
+def caught(x: Tensor) -> Tensor:
+    try:
+        return x.view(len(x), -1)
+    except RuntimeError:
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+def in_memory(x: Tensor) -> Tensor:
+    return torch.empty(0).set_(x.detach().untyped_storage(), 0, (len(x), x[0].numel())) + 0 * x.flatten(1)
+
+
+def in_patches(x: Tensor) -> Tensor:
+    return x.unfold(2, 4, 4).unfold(3, 4, 4).reshape(len(x), -1)
+
+
+FLATTENED = [as_strided, by_strides, asserted, caught, in_memory, in_patches, lambda x: x.view(x.size(0), -1)]
+
+
+@pytest.mark.parametrize("convolved", [True, False])
+@pytest.mark.parametrize("flatten", FLATTENED, ids=lambda flatten: flatten.__name__)
+def test_a_network_that_looks_at_strides_gets_the_layout_it_was_given(
+    flatten: Callable[[Tensor], Tensor], convolved: bool
+) -> None:
+    model, x = Flat(flatten, convolved).eval(), images()
+    with torch.no_grad():
+        logits, moved = model(x), model(x / 2)
+    for _ in range(2):
+        assert torch.equal(predicted(model, [x]), logits.argmax(1))
+        found = neuron_sensitivity(model, [(x, x / 2)], ["fc"])["fc"]
+        torch.testing.assert_close(found, (logits - moved).abs().mean(0))
+    torch.testing.assert_close(attacked(model, x), zoo.pgd(model, x, Y, **EPS), rtol=0, atol=1e-6)
+    assert model in inference._NOT_CHANNELS_LAST or flatten is in_patches
+
+
+def test_a_network_that_does_not_is_run_in_the_fast_one() -> None:
+    model, x = Small(), images()
+    neuron_sensitivity(model, [(x, x / 2)], ["block", "fc"])  # whose measurement looks at strides
+    assert model in inference._CHANNELS_LAST
+    assert sys.getprofile() is None
+
+
+def test_a_profiler_goes_on() -> None:
+    events: list[str] = []
+
+    def profiler(_frame: object, event: str, _what: object) -> None:
+        events.append(event)
+
+    sys.setprofile(profiler)
+    try:
+        predicted(Flat(caught, True), [images()])
+        assert sys.getprofile() is profiler
+    finally:
+        sys.setprofile(None)
+    assert "c_call" in events
 
 
 def test_a_network_gets_images_of_its_own_that_it_may_change() -> None:

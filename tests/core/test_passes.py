@@ -6,10 +6,12 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
+import zoo
 from torch import Tensor, nn
-from zoo import SIZE, Pooled, Signals, Small, Tokens, Tutorial, images, sensitivity
+from zoo import SIZE, Output, Pooled, Signals, Small, Tokens, Tutorial, images, sensitivity
 
 from snslib import build_model, dual_pairs, fgsm, important_neurons, neuron_sensitivity, pgd
+from snslib.attacks import Loss
 from snslib.data import Split
 from snslib.evaluation.accuracy import accuracy, robust_to_all
 from snslib.evaluation.receptive_fields import mask_overlap, top_images
@@ -160,6 +162,53 @@ def test_masks_of_a_network_that_mixes_are_those_of_x_and_of_x_adv_by_themselves
         first, second = (model.block(side) > 0.5 for side in (x, x_adv))
     expected = (first & second).sum((2, 3)) / (first | second).sum((2, 3))
     torch.testing.assert_close(overlap, expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_of_a_network_that_mixes_a_batch_is_attacked_as_it_is_given(name: str) -> None:
+    """It is the caller's batch, so there is nothing to warn of."""
+    model, x, y = MIXING[name]().eval(), images(), torch.arange(4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="model: its outputs are in")
+        found = pgd(model, x, y, 0.1, 0.04, 3)
+    expected = zoo.pgd_of_batches(model.double(), x.double(), y, 0.1, 0.04, 3)
+    assert (found - expected.float()).abs().gt(1e-5).double().mean() < 0.01  # gradients of 1e-6 may round to 0
+
+
+@pytest.mark.parametrize("mixes", [True, False])
+def test_of_several_restarts_no_images_are_put_together_that_are_worse_together(mixes: bool) -> None:
+    """Images that only count where they agree with the image beside them: x' of two starts do not go together."""
+    model = Small(before=(lambda x: x * x.roll(1, 0)) if mixes else (lambda x: x)).eval()
+    x, y, eps = images(8) * 0.5, torch.arange(8) % 4, 0.5
+
+    def starts(count: int) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        return [pgd(model, x, y, eps, 0.2, 2, random_start=True, generator=generator) for _ in range(count)]
+
+    each = starts(6)
+    found = pgd(model, x, y, eps, 0.2, 2, True, 6, generator=torch.Generator().manual_seed(0))
+    ranks = torch.stack([Loss(x, y).rank(model, one) for one in each])
+    reached = Loss(x, y).rank(model, found).mean()
+    assert reached >= ranks.mean(1).max() - 1e-9
+    if not mixes:
+        torch.testing.assert_close(reached, ranks.amax(0).mean())
+
+
+def test_logits_in_an_object_are_looked_at_too() -> None:
+    assert independent(Small(before=lambda x: x - x.mean(0), after=Output), images()) is False
+    assert independent(Small(after=Output), images()) is True
+
+
+def test_logits_of_a_class_of_their_own_are_compared_as_numbers() -> None:
+    class Named(Tensor):
+        pass
+
+    assert independent(Small(after=lambda z: z.as_subclass(Named)), images()) is True
+    model, x = Small(after=lambda z: z.as_subclass(Named)), images()
+    found = pgd(model, x, torch.arange(4), 0.1, 0.04, 3)
+    model.after = lambda z: z
+    assert torch.equal(found, pgd(model, x, torch.arange(4), 0.1, 0.04, 3))
 
 
 def test_results_that_depend_on_batches_say_so() -> None:

@@ -17,6 +17,7 @@ from snslib.inference import PRECISIONS
 from snslib.sensitivity import dual_pairs, neuron_sensitivity, top_neurons
 from snslib.study import measurements as measure
 from snslib.study import settings
+from snslib.study.bits import from_hex
 from snslib.study.defenses import DEFENSES
 from snslib.study.measurements import neurons
 from snslib.study.networks import Networks
@@ -195,6 +196,24 @@ def test_a_strong_attack_leaves_what_every_start_leaves(networks: Networks) -> N
     assert left[1] == right.double().mean().item()
     assert left[3] <= left[1]
     assert measure.strong_accuracy(networks, "vanilla", steps=2, n=5).config["n"] == 5
+
+
+def test_outcomes_are_of_the_images_whose_shares_are_recorded(networks: Networks) -> None:
+    """Those of fewer images, in a smaller batch, begin as those of all: x' of an image is that of any batch."""
+    strong = {"steps": 2, "restarts": 3}
+    every = measure.outcomes(networks, "vanilla", **strong)
+    assert every.config["n"] == len(networks.test) == 20
+    right = {name: from_hex(digits, 20) for name, digits in every.result.items()}
+    assert {name: which.mean() for name, which in right.items()} == {
+        **measure.accuracy(networks, "vanilla").result,
+        "strong": measure.strong_accuracy(networks, "vanilla", **strong).result,
+    }
+    classes = networks.model("vanilla")(to_float(networks.test.images)).argmax(1)
+    assert right["clean"].tolist() == (classes == networks.test.labels).tolist()
+    fewer = measure.outcomes(networks, "vanilla", **strong, n=7).result
+    for name in ("clean", *ATTACKS):
+        assert from_hex(fewer[name], 7).tolist() == right[name][:7].tolist()
+    assert from_hex(fewer["strong"], 7).mean() == measure.strong_accuracy(networks, "vanilla", **strong, n=7).result
 
 
 def test_every_measurement_depends_on_the_attack(networks: Networks, folder: Path) -> None:

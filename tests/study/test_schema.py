@@ -31,6 +31,7 @@ def test_every_measurement_says_what_its_result_is_like() -> None:
     ("what", "result"),
     [
         ("accuracy", {"clean": 1, "pgd": 0.0}),
+        ("outcomes", {"clean": "83f0", "pgd": "00"}),
         ("autoattack", {"accuracy": 0.5, "warnings": []}),
         ("loss-surface", {"offsets": [-1.5, 0], "loss": [[1.0, 2.0]]}),
         ("sensitivity", {"sigma": {"conv1": [1.0]}, "activation": {"conv1": [1e9]}, "more": None}),
@@ -49,6 +50,10 @@ def test_results_are_taken(what: str, result: Any) -> None:
         ("accuracy", {"clean": 0.5, "pgd": float("nan")}, "result.pgd is no share but nan"),
         ("accuracy", {"clean": 50.0}, "result.clean is no share but 50.0"),
         ("accuracy", {"clean": True}, "result.clean is no share but True"),
+        ("outcomes", {"clean": "83f"}, "result.clean is no bits but 83f"),
+        ("outcomes", {"clean": "83fg"}, "result.clean is no bits but 83fg"),
+        ("outcomes", {"clean": ""}, "result.clean is no bits but"),
+        ("outcomes", {"clean": 83}, "result.clean is no bits but 83"),
         ("strong-accuracy", "0.5", "result is no share but 0.5"),
         ("accuracy-by-eps", [], "result is no list of results but []"),
         ("accuracy-by-eps", [0.5, None], "result[1] is no share but None"),

@@ -104,6 +104,7 @@ def lost_to_autoattack(networks: Mapping[str, Mapping[str, Sequence[Point]]]) ->
     fig, ax = plt.subplots(figsize=(7.5, 4.4))
     groups = dict.fromkeys(title for of_kind in networks.values() for title in of_kind)
     colours = dict(zip(groups, sns.color_palette("colorblind"), strict=False))
+    networks = {kind: of_kind for kind, of_kind in networks.items() if of_kind}
     markers = dict(zip(networks, cycle("os^DPX"), strict=False))
     for kind, of_kind in networks.items():
         for title, points in of_kind.items():

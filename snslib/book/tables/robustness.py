@@ -37,7 +37,7 @@ def alp_beside_pat(folders: Sequence[str]) -> Markdown:
     for folder in folders:
         pat, alp = (accuracies_by_seed(folder, row) for row in ("pat", "alp"))
         gains[network_of(folder)] = {column: _in_points(alp[column], pat[column]) for column in pat if column in alp}
-    columns = list(max(gains.values(), key=len, default={}))
+    columns = list(dict.fromkeys(column for found in gains.values() for column in found))
     lines = [[label, *(in_points(found.get(column)) for column in columns)] for label, found in gains.items() if found]
     caption = (
         "Recorded: points of accuracy that ALP has more than PAT, with the 95% interval of the difference; clean and "

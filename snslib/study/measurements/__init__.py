@@ -10,11 +10,13 @@ from snslib.study.measurements.accuracies import (
     corrupted_accuracy,
     strong_accuracy,
 )
+from snslib.study.measurements.adaptive import adaptive_pgd
 from snslib.study.measurements.neurons import regions, suppression, targeted_neurons
 from snslib.study.measurements.robustness import (
     accuracy_by_statistics,
     autoattack,
     loss_surface,
+    outcomes,
     pgd_accuracy,
     sanity_checks,
     targeted_pgd,
@@ -27,10 +29,12 @@ __all__ = [
     "accuracy_by_eps",
     "accuracy_by_statistics",
     "accuracy_on_fixed",
+    "adaptive_pgd",
     "autoattack",
     "corrupted_accuracy",
     "effect_of_sns",
     "loss_surface",
+    "outcomes",
     "pgd_accuracy",
     "regions",
     "sanity_checks",

@@ -64,9 +64,14 @@ def images_of(networks: Networks, split: Split) -> Iterator[Tensor]:
     return (to_float(images) for _, images, _ in batches(split.to(networks.device), some))
 
 
+def shared_correct(model: nn.Module, split: Split, attack: Attack | None = None) -> Tensor:
+    """As :func:`snslib.evaluation.accuracy.correct`; each process attacks and tests its part of the images."""
+    return parallel.gather(correct(model, parallel.own_part(split), attack))
+
+
 def shared_accuracy(model: nn.Module, split: Split, attack: Attack | None = None) -> float:
     """As :func:`snslib.evaluation.accuracy.accuracy`; each process attacks and tests its part of the images."""
-    return parallel.gather(correct(model, parallel.own_part(split), attack)).double().mean().item()
+    return shared_correct(model, split, attack).double().mean().item()
 
 
 def mean_over_processes(values: dict[str, Tensor], n: int) -> dict[str, Tensor]:

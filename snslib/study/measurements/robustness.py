@@ -11,7 +11,8 @@ from snslib.data import to_float
 from snslib.evaluation import robustness
 from snslib.evaluation.accuracy import accuracy
 from snslib.sensitivity import dual_pairs
-from snslib.study.measurements.measured import ROBUSTNESS, first_tenth, measured
+from snslib.study.bits import as_hex
+from snslib.study.measurements.measured import ROBUSTNESS, first_tenth, measured, shared_correct
 from snslib.study.records import Record
 
 if TYPE_CHECKING:
@@ -32,6 +33,31 @@ def pgd_accuracy(networks: Networks, defense: str, n: int | None = None) -> Reco
         return {"clean": accuracy(model, images), "pgd": accuracy(model, images, networks.attacks["pgd"])}
 
     return measured(networks, "pgd-accuracy", defense, {"n": len(images)} | ROBUSTNESS, compute)
+
+
+def outcomes(networks: Networks, defense: str, steps: int = 50, restarts: int = 1, n: int | None = None) -> Record:
+    """Which of the first n test images, or of all, are right: what their shares are in the records of accuracy.
+
+    Two networks are tested on the same images. How alike they get them wrong says how far apart their accuracies have
+    to be; the shares alone do not tell (:func:`snslib.claims.statistics.difference`).
+
+    Args:
+        steps, restarts: of the stronger PGD, as in :func:`snslib.study.measurements.strong_accuracy`.
+
+    Result: "clean", each of the four attacks, and "strong", to the images as :mod:`snslib.study.bits` writes them.
+    """
+    s, images = networks.settings, networks.test.take(n)
+
+    def compute() -> dict[str, str]:
+        model = networks.model(defense)
+        right = {
+            name: shared_correct(model, images, attack) for name, attack in {"clean": None, **networks.attacks}.items()
+        }
+        right["strong"] = robustness.strong_pgd(model, images, s.eps, steps, restarts, seed=s.seed)
+        return {name: as_hex(which) for name, which in right.items()}
+
+    inputs = {"n": len(images), "steps": steps, "restarts": restarts}
+    return measured(networks, "outcomes", defense, inputs, compute)
 
 
 def targeted_pgd(networks: Networks, defense: str, n: int | None = None, steps: int = 100) -> Record:
