@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from functools import partial
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import cast
@@ -73,7 +73,7 @@ def _at_once(work: Callable[[str], None], rows: Collection[str], jobs: int, prog
             while waiting and len(running) < jobs:
                 row = waiting.pop(0)
                 process = context.Process(target=_one, args=(work, row, jobs))
-                process.start()
+                _start(process)
                 running[process.sentinel] = (row, process)
             for ended in connection.wait(list(running)):
                 row, process = running.pop(cast(int, ended))
@@ -88,9 +88,18 @@ def _at_once(work: Callable[[str], None], rows: Collection[str], jobs: int, prog
             process.join()
 
 
+def _start(process: SpawnProcess) -> None:
+    """Start a process that leaves Ctrl-C to this one, from its first moment on."""
+    resource_tracker.ensure_running()  # which a start does otherwise, and unblocks the signal
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def _one(work: Callable[[str], None], row: str, jobs: int) -> None:
-    """In a process of its own, which leaves Ctrl-C to the one that began it, and others their share of the cores."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """The work for a row in a process of its own, which leaves others their share of the cores."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
     try:
         work(row)

@@ -64,7 +64,9 @@ def test_where_a_row_fails_or_its_process_dies_all_end(
 
 @pytest.mark.slow
 def test_ctrl_c_ends_them_all(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT.format(here=[str(folder) for folder in Path(__file__).parents[:2]], folder=str(tmp_path)))
+    (tmp_path / "script.py").write_text(
+        SCRIPT.format(here=[str(folder) for folder in Path(__file__).parents[:2]], folder=str(tmp_path))
+    )
     status, said = interrupted([tmp_path / "script.py"], "it waits")
     assert status != 0
     assert said.count("KeyboardInterrupt") == 1  # this script's own traceback; none of the rows'
