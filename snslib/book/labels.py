@@ -36,6 +36,7 @@ TABLES = {
         "tbl-remedy",
         "tbl-remedy-adds",
         "tbl-neurons-off",
+        "tbl-adaptive",
     ),
     "8": ("tbl-own-layers", "tbl-models-tried"),
     "9": ("tbl-scorecard", "tbl-readings", "tbl-elsewhere"),

@@ -30,6 +30,7 @@ N_ROBUSTNESS = 1000  # test images of the measurements of whether robustness is 
 N_SUPPRESSION = 2000  # test images of Fig. 3a
 K = 20  # sensitive and important neurons of the penultimate layer that are compared, or all of a narrow one
 N_FIG_3B = 2000  # test images of the rows of FIG_3B
+DRIVEN = ("control_adv_online", "sns_sen_adv_online", "image_relative_adv_online")  # by an attack on their neurons
 FIRST = (  # on which most claims hang: Table 1 but for NAT and EAT, then what Algorithm 1 may mean, with its controls
     *("vanilla", "pat", "alp", "sns_sen_cls", "sns_all_cls", "sns_sen_adv", "control_cls", "control_adv"),
     *("sns_sen_adv_online", "reselected_adv_online", "reselected_cls_online", "control_adv_online"),
@@ -252,6 +253,8 @@ def _measurements(of_row: Networks, name: str) -> list[Callable[[], Record]]:
         others = [attack for attack in of_row.attacks if attack != "pgd"]
         everything += [partial(measure.sensitivity, of_row, defense, under) for under in (*others, *WEATHER)]
         everything.append(lambda: measure.corrupted_accuracy(of_row, defense))
+    if name in DRIVEN:
+        everything.append(lambda: measure.adaptive_pgd(of_row, defense))
     return [
         *everything,
         lambda: measure.pgd_accuracy(of_row, defense, N_ROBUSTNESS),

@@ -9,7 +9,7 @@ from snslib.book import findings
 from snslib.book.findings import remedies
 from snslib.claims.criteria.remedies import RANDOM
 from snslib.claims.numbers.correlation import Point
-from snslib.study.rows import FAMILIES
+from snslib.study.rows import FAMILIES, ROWS
 
 EQ_10, ONLINE = FAMILIES["Eq. 10"], FAMILIES["online"]
 OFF = "off_adv_online"
@@ -126,6 +126,29 @@ def test_the_gain_without_the_neurons_is_parted_from_what_the_loss_adds(off: flo
     put_gain(ONLINE.control, 50.0, 20.0, seed=1)
     counted = findings.without_neurons(FOLDER).data.splitlines()[-1]
     assert counted == "Networks behind these lines: 2 with λ = 0, 1 without the neurons, 1 with the SNS loss."
+
+
+def put_adaptive(row: str, plain: float, adaptive: float, moved: float, driven: float) -> None:
+    result = {"plain": plain, "adaptive": adaptive, "moved": {"plain": moved, "driven": driven}}
+    put(row, "adaptive-pgd", result, n=200, steps=20, weights=[1.0])
+
+
+def test_an_attack_on_the_neurons_is_called_stronger_only_where_it_clearly_is() -> None:
+    assert findings.neurons_driven_away(FOLDER).data == "*Not run yet.*"
+    put_adaptive(ONLINE.image_relative, 0.25, 0.24, 0.125, 0.25)
+    text = findings.neurons_driven_away(FOLDER).data
+    assert text.startswith("On the first 200 test images, PGD and")
+    assert text.endswith("on each network of the table. The latter does not clearly turn more of any.")
+    put_adaptive(ONLINE.control, 0.5, 0.25, 0.5, 1.0)
+    text = findings.neurons_driven_away(FOLDER).data
+    assert f"The latter turns clearly more images of {ROWS[ONLINE.control].label}. The neurons" in text
+    assert text.endswith("by 0.12 of their clean output under PGD and by 0.25 when driven; with λ = 0 by 0.5 and 1.")
+
+
+def test_neurons_that_are_driven_more_than_twice_as_far_are_named() -> None:
+    put_adaptive(ONLINE.image_relative, 0.25, 0.24, 0.125, 0.3)
+    put_adaptive(ONLINE.control, 0.5, 0.5, 0.5, 1.0)
+    assert findings.neurons_driven_away(FOLDER).data.endswith("less than half of how far the former can be moved.")
 
 
 def under_autoattack(losses: list[float]) -> list[Point]:

@@ -48,6 +48,18 @@ def test_alp_is_set_against_pat_at_each_width_that_has_both() -> None:
     assert wide[4] == f"+10.0 ({low:+.1f} to {high:+.1f})"
 
 
+@pytest.mark.usefixtures("results")
+def test_the_adaptive_attack_stands_beside_pgd_in_the_order_of_the_rows() -> None:
+    assert table_rows(tables.adaptive_attack(FOLDER))[1:] == []
+    for row, plain in (("control_adv_online", 0.5), ("sns_sen_adv_online", 0.25)):
+        result = {"plain": plain, "adaptive": 0.125, "moved": {"plain": 0.0625, "driven": 1.5}}
+        put(row, "adaptive-pgd", result, n=200)
+    assert table_rows(tables.adaptive_attack(FOLDER))[1:] == [
+        [ROWS["sns_sen_adv_online"].label, "25.00", "12.50", "0.062", "1.5"],
+        [ROWS["control_adv_online"].label, "50.00", "12.50", "0.062", "1.5"],
+    ]
+
+
 @pytest.fixture
 def families(results: Path) -> None:
     for place, row in enumerate([row for family in FAMILIES.values() for row in family.rows] + ["off_adv_online"]):

@@ -10,7 +10,7 @@ from PIL import Image
 from tiny import TINY
 
 from snslib.attacks import ATTACKS, pgd
-from snslib.data import to_float
+from snslib.data import Split, to_float
 from snslib.evaluation import corruptions
 from snslib.hooks import record, suppress
 from snslib.inference import PRECISIONS
@@ -214,6 +214,21 @@ def test_outcomes_are_of_the_images_whose_shares_are_recorded(networks: Networks
     for name in ("clean", *ATTACKS):
         assert from_hex(fewer[name], 7).tolist() == right[name][:7].tolist()
     assert from_hex(fewer["strong"], 7).mean() == measure.strong_accuracy(networks, "vanilla", **strong, n=7).result
+
+
+def test_the_adaptive_attack_has_as_many_attempts_as_pgd_beside_it(networks: Networks) -> None:
+    """With one step each, the shares are those of attacks that are written out; the same seed starts all of them."""
+    found = measure.adaptive_pgd(networks, "sns_all_cls", n=10, steps=1)
+    assert (found.config["n"], found.config["steps"], len(found.config["weights"])) == (10, 1, 3)
+    model, images, eps = networks.model("sns_all_cls"), networks.test.take(10), networks.settings.eps
+    generator = torch.Generator("cpu").manual_seed(networks.settings.seed)
+    right = model.eval()(to_float(images.images)).argmax(1) == images.labels
+    for _ in range(3):
+        rest = Split(images.images[right], images.labels[right])
+        x_adv = pgd(model, to_float(rest.images), rest.labels, eps, eps / 4, 1, random_start=True, generator=generator)
+        right[right.clone()] = model(x_adv).argmax(1) == rest.labels
+    assert found.result["plain"] == right.double().mean().item()
+    assert found.result["moved"]["driven"] > found.result["moved"]["plain"] > 0
 
 
 def test_every_measurement_depends_on_the_attack(networks: Networks, folder: Path) -> None:

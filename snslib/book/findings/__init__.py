@@ -19,7 +19,12 @@ from snslib.book.findings.neurons import (
     weights_for_target,
 )
 from snslib.book.findings.own_model import profiled_model
-from snslib.book.findings.remedies import effect_of_remedies, sensitivity_and_robustness, without_neurons
+from snslib.book.findings.remedies import (
+    effect_of_remedies,
+    neurons_driven_away,
+    sensitivity_and_robustness,
+    without_neurons,
+)
 from snslib.book.findings.robustness import (
     added_by_transfer,
     after_all_attacks,
@@ -60,6 +65,7 @@ __all__ = [
     "lost_regions",
     "lowest_under_attack",
     "masked_gradients",
+    "neurons_driven_away",
     "one_model",
     "paper_lists",
     "paper_verdicts",

@@ -20,8 +20,10 @@ from snslib.claims.numbers.correlation import Point, rank_correlation
 from snslib.claims.numbers.over_networks import Points
 from snslib.claims.numbers.robustness import strong_name
 from snslib.claims.numbers.stabilised import neuron_states
+from snslib.claims.statistics import Accuracy, sign
 from snslib.study import results
-from snslib.study.rows import FAMILIES, Family
+from snslib.study.records import Record
+from snslib.study.rows import FAMILIES, ROWS, Family
 
 NOT_RUN = "*Not run yet.*"
 
@@ -129,6 +131,41 @@ def _clean_and_strong(folder: str, row: str, other: str) -> tuple[Gain | None, G
     """Gain in accuracy of a row over another, on clean images and under the stronger PGD."""
     gain = gain_over(folder, row, other)
     return gain["clean"], gain[strong_name(results.records(folder, "strong-accuracy"))]
+
+
+def neurons_driven_away(folder: str) -> Markdown:
+    """Whether an attack that drives the stabilised neurons away turns more images, and how far it moves them.
+
+    Args:
+        folder: such as "cifar10/vgg16-w0.25".
+    """
+    found = results.records(folder, "adaptive-pgd")
+    rows = [row for row in ROWS if row in found]
+    if not rows:
+        return Markdown(NOT_RUN)
+    stronger = [ROWS[row].label for row in rows if _is_stronger(found[row])]
+    turned = f"turns clearly more images of {', '.join(stronger)}" if stronger else "does not clearly turn more of any"
+    text = (
+        f"On the first {min(found[row].config['n'] for row in rows):,} test images, PGD and the attack that drives the "
+        f"neurons away have as many attempts on each network of the table. The latter {turned}."
+    )
+    online = FAMILIES["online"]
+    if {online.image_relative, online.control} <= found.keys():
+        second, control = (found[row].result["moved"] for row in (online.image_relative, online.control))
+        text += (
+            f" The neurons of the image-relative loss move by {second['plain']:.2g} of their clean output under PGD "
+            f"and by {second['driven']:.2g} when driven; with λ = 0 by {control['plain']:.2g} and "
+            f"{control['driven']:.2g}."
+        )
+        if second["driven"] > 2 * second["plain"]:
+            text += " So PGD shows less than half of how far the former can be moved."
+    return Markdown(text)
+
+
+def _is_stronger(entry: Record) -> bool:
+    """Whether the attack that drives neurons away clearly leaves less than PGD does."""
+    plain, adaptive = (Accuracy((entry.result[name],), entry.config["n"]) for name in ("plain", "adaptive"))
+    return sign(plain, adaptive) > 0
 
 
 def sensitivity_and_robustness(points: Mapping[str, Points], folder: str) -> Markdown:

@@ -14,6 +14,7 @@ from snslib.book.tables.markdown import markdown_table
 from snslib.book.tables.neurons import accuracy_by_beta, shared_neurons, targeted_neurons
 from snslib.book.tables.own_model import models_tried, profiled_layers
 from snslib.book.tables.robustness import (
+    adaptive_attack,
     alp_beside_pat,
     gain_by_remedies,
     gain_without_neurons,
@@ -41,6 +42,7 @@ from snslib.book.tables.training import disturbed_accuracy, rank_correlations
 __all__ = [
     "accuracy",
     "accuracy_by_beta",
+    "adaptive_attack",
     "alp_beside_pat",
     "attacks_at_work",
     "before_and_after",

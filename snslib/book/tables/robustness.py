@@ -6,9 +6,10 @@ from IPython.display import Markdown
 
 from snslib.book.tables.markdown import markdown_table
 from snslib.book.tables.rows import gain_over_control, stabilised_neurons
-from snslib.book.text import in_points, network_of, percent
+from snslib.book.text import digits, in_points, network_of, percent
 from snslib.claims.numbers.robustness import CHECKS, accuracies_by_seed, accuracy_by_attack
 from snslib.claims.statistics import Accuracy, difference
+from snslib.study import results
 from snslib.study.defenses import LABELS
 from snslib.study.records import Record
 from snslib.study.rows import FAMILIES, ROWS
@@ -141,3 +142,24 @@ def gain_without_neurons(folder: str) -> Markdown:
         "image-relative loss, above neurons off": (online.image_relative, off),
     }
     return gain_over_control(pairs, [folder], caption, "tbl-neurons-off")
+
+
+def adaptive_attack(folder: str) -> Markdown:
+    """PGD that also drives the stabilised neurons away beside PGD alone, for the rows of which that was measured.
+
+    Args:
+        folder: such as "cifar10/vgg16-w0.25".
+    """
+    found = results.records(folder, "adaptive-pgd")
+    lines = []
+    for row in (row for row in ROWS if row in found):
+        left, moved = found[row].result, found[row].result["moved"]
+        shares = [percent(left[name])[:-1] for name in ("plain", "adaptive")]
+        lines.append([ROWS[row].label, *shares, digits(moved["plain"]), digits(moved["driven"])])
+    caption = (
+        "Recorded: accuracy in percent under PGD from random starts, and under as many attempts that also drive the "
+        "chosen neurons away; and how far these move under PGD and when driven, relative to their clean output, in the "
+        "mean over layers. A layer whose chosen neurons are inactive for every image counts as not moved; one in which "
+        "they answer to very few images moves by about all of its output, little as that is."
+    )
+    return markdown_table(["model", "PGD", "adaptive", "moved by PGD", "driven"], lines, caption, "tbl-adaptive")
