@@ -1,9 +1,11 @@
 """Running a model in eval mode, frozen and fast, and restoring it afterwards."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TypeVar
+from types import FrameType
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import torch
@@ -11,7 +13,6 @@ from torch import Tensor, nn
 
 from snslib import arguments
 from snslib.folding import folded, is_compiled
-from snslib.layouts import Watch
 
 PRECISIONS = ("float32", "bfloat16")
 T = TypeVar("T")
@@ -154,10 +155,10 @@ def attempt(model: nn.Module, x: Tensor, compute: Callable[[Tensor], T], fast: b
 
 def _in_a_layout(model: nn.Module, images: Tensor, compute: Callable[[Tensor], T]) -> T:
     """``compute`` of images in channels_last, or of contiguous ones if the model does not take that layout."""
-    watch = Watch()
-    known = model in _CHANNELS_LAST or is_compiled(model)
+    watch = _Watch()
+    unwatched = model in _CHANNELS_LAST or is_compiled(model) or sys.getprofile() is not None
     try:
-        with nullcontext() if known else watch.watching():
+        with nullcontext() if unwatched else watch.watching():
             result = compute(images)
     except torch.OutOfMemoryError:
         raise
@@ -167,8 +168,49 @@ def _in_a_layout(model: nn.Module, images: Tensor, compute: Callable[[Tensor], T
         watch.looked = True
     if watch.looked:
         result = compute(images.contiguous())
-    (_NOT_CHANNELS_LAST if watch.looked else _CHANNELS_LAST).add(model)
+        _NOT_CHANNELS_LAST.add(model)
+    elif not unwatched:
+        _CHANNELS_LAST.add(model)
     return result
+
+
+_ABOUT_MEMORY = {
+    *("stride", "is_contiguous", "as_strided", "as_strided_", "storage_offset"),
+    *("data_ptr", "storage", "untyped_storage", "resize_", "set_"),
+}
+
+
+class _Watch:
+    """Whether somebody's code has asked for strides or for the memory itself, as ``as_strided`` does.
+
+    So counts an operation on a tensor that fails, since the code may catch that and do something else, as where a
+    ``view`` is not possible. PyTorch's own code and this library's do not count: their results do not depend on it.
+    """
+
+    def __init__(self) -> None:
+        self.looked = False
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """While it lasts, Python reports every call, as to a profiler; nothing that is called can tell."""
+        sys.setprofile(self._event)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+
+    def _event(self, frame: FrameType, event: str, what: Any) -> None:
+        if event == "call":  # of a function in Python, as Tensor.storage is
+            is_torchs = frame.f_globals.get("__name__") == Tensor.__module__
+            name, caller = frame.f_code.co_name if is_torchs else "", frame.f_back
+        elif event in ("c_call", "c_exception"):
+            name, caller = getattr(what, "__name__", ""), frame
+        else:
+            return
+        failed = event == "c_exception" and isinstance(getattr(what, "__self__", None), Tensor)
+        if (failed or name in _ABOUT_MEMORY) and caller is not None and caller.f_code.co_name != "__torch_function__":
+            package = caller.f_globals.get("__name__", "").partition(".")[0]
+            self.looked |= package not in ("torch", "snslib")
 
 
 def _is_ours(error: Exception) -> bool:

@@ -48,7 +48,9 @@ def sns_loss(
     terms = []
     for layer, neurons in omega.items():
         if layer not in clean or layer not in adversarial:
-            raise ValueError(f"omega: layer {layer!r} was not recorded; recorded are {arguments.few(map(str, clean))}")
+            raise ValueError(
+                f"omega: layer {layer!r} was not recorded; recorded are {arguments.few(map(str, clean)) or 'none'}"
+            )
         a, b = clean[layer], adversarial[layer]
         for name, side in (("clean", a), ("adversarial", b)):
             if not isinstance(side, Tensor):

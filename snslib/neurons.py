@@ -15,6 +15,7 @@ LAST = (  # and these (N, ..., C)
     *(nn.Linear, nn.Bilinear, nn.Embedding, nn.MultiheadAttention),
     *(nn.TransformerEncoderLayer, nn.TransformerDecoderLayer, nn.TransformerEncoder, nn.TransformerDecoder),
 )
+_REARRANGING = {"permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims", "einsum", "rearrange", "mT", "T"}
 _NORMS = (nn.LayerNorm, *([nn.RMSNorm] if hasattr(nn, "RMSNorm") else []))
 
 
@@ -25,7 +26,8 @@ def neuron_axis(model: nn.Module, name: str, output: Tensor, axis: int | None = 
     the last for linear layers, LayerNorm and PyTorch's transformer layers. Any other module, such as an activation or
     a block of several, is judged by the layers in it, or else by those that the model defines before it: where its
     output has as many channels as these put out, the neurons are on the axis that has them. Layers that disagree leave
-    it open.
+    it open, and so do two axes of that length where a forward in the model rearranges axes by a name of _REARRANGING;
+    what a function does that a forward calls is not looked at.
 
     Args:
         model: the model.
@@ -80,12 +82,22 @@ def _of_its_neighbours(model: nn.Module, module: nn.Module, shape: tuple[int, ..
     straight = [layer for layer in near if _axes_of(layer) in (None, ndim)]  # the others' outputs were rearranged
     direct = {axis for layer in straight if shape[axis := _of_its_kind(layer, ndim) or 0] == _channels(layer)}
     moved = {_only(shape, _channels(layer)) for layer in near} - {None}
+    if any(shape[1:].count(_channels(layer) or 0) > 1 for layer in straight) and _rearranges(model):
+        return None
     for says in (direct, moved):
         if says:
             return says.pop() if len(says) == 1 else None
     # channels that were joined, as those of parallel convolutions are
     all_first = all(_of_its_kind(layer, ndim) == 1 for layer in near)
     return 1 if all_first and any(_axes_of(layer) == ndim for layer in near) else None
+
+
+def _rearranges(model: nn.Module) -> bool:
+    """Whether the forward of a module, PyTorch's own and norms aside, names an operation that rearranges axes."""
+    kinds = {type(module) for module in model.modules() if not isinstance(module, _NORMS)}
+    others = (kind for kind in kinds if not kind.__module__.startswith("torch."))
+    codes = (getattr(kind.forward, "__code__", None) for kind in others)
+    return any(code is not None and not _REARRANGING.isdisjoint(code.co_names) for code in codes)
 
 
 def _channels(module: nn.Module) -> int | None:

@@ -7,11 +7,12 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from snslib.book.figures import correlation, defenses, overlap, sensitivity
+from snslib.book.text import network_of
 from snslib.book.widgets import image
 from snslib.claims.claims import Claim
 from snslib.claims.criteria.outcome import Outcome
 from snslib.claims.numbers.layers import TOP, means
-from snslib.claims.numbers.over_networks import points_under_pgd
+from snslib.claims.numbers.over_networks import points_under_autoattack
 from snslib.sensitivity import top_neurons
 from snslib.study import results, rows
 
@@ -36,12 +37,11 @@ def attacked(panel: Figure) -> HTML:
     return picture(panel, ATTACKED)
 
 
-def recorded(folder: str, narrow: str, card: Sequence[tuple[Claim, Outcome]]) -> dict[str, HTML | str]:
+def recorded(folder: str, card: Sequence[tuple[Claim, Outcome]]) -> dict[str, HTML | str]:
     """The other four pictures, and the verdicts on the claims that they are about.
 
     Args:
         folder: the rows that are shown, such as "cifar10/vgg16-w1".
-        narrow: a narrower network, of which there are more rows, such as "cifar10/vgg16-w0.25".
         card: as :func:`snslib.claims.claims.scorecard` returns it.
 
     Returns:
@@ -52,7 +52,7 @@ def recorded(folder: str, narrow: str, card: Sequence[tuple[Claim, Outcome]]) ->
         "neurons": (_neurons(folder), "One dot for each neuron of each layer; the sensitive ones stand out."),
         "suppression": (_suppression(folder), "Accuracy over beta, white box and transferred, one curve per attack."),
         "stabilised": (_stabilised(folder), "Mean sensitivity of three networks, layer by layer."),
-        "networks": (_networks(narrow), "Lost accuracy over sensitivity, one point for each network."),
+        "networks": (_networks(), "Accuracy lost to AutoAttack over sensitivity, one point for each network."),
     }
     pictures = {f"story_{name}": picture(figure, alt) if figure else NOT_RUN for name, (figure, alt) in drawn.items()}
     return pictures | {f"verdict_{name}": verdicts[number] for name, number in CLAIMS.items()}
@@ -78,6 +78,7 @@ def _stabilised(folder: str) -> Figure | None:
     return defenses.by_layer(means(shown), "mean sensitivity") if len(shown) == len(STABILISED) else None
 
 
-def _networks(folder: str) -> Figure | None:
-    points = points_under_pgd(folder, rows.KINDS)
-    return correlation.over_networks(points) if any(points.values()) else None
+def _networks() -> Figure | None:
+    of_all = {folder: points_under_autoattack(folder, rows.KINDS) for folder in results.folders()}
+    points = {network_of(folder): groups for folder, groups in of_all.items() if any(groups.values())}
+    return correlation.lost_to_autoattack(points) if points else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from snslib import arguments
+from snslib.overlap import listed
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def two_read_right(logits: Tensor, y: Tensor) -> list[int]:
     Raises:
         ValueError: logits that are not finite, or that do not fit the classes.
     """
-    arguments.classes("logits", 0, logits)
-    y = arguments.labels("y", y, len(logits))
+    listed("y", y, "classes")
+    y = arguments.labels("y", y, len(y))
     _check_logits("logits", logits, len(y), arguments.highest_class("y", y))
     right = (logits.argmax(1) == y).nonzero().flatten().tolist() or [0]
     return [right[0], next((place for place in right if y[place] != y[right[0]]), right[-1])]

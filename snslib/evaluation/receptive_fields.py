@@ -276,9 +276,11 @@ def compare_overlap(sensitive: Tensor, insensitive: Tensor, resamples: int = 999
     seed = arguments.seed("seed", seed)
     groups = []
     for name, overlap in (("sensitive", sensitive), ("insensitive", insensitive)):
-        arguments.floats(name, overlap, "(N, U)")
-        if not ((overlap >= 0) & (overlap <= 1) | overlap.isnan()).all():
-            raise ValueError(f"{name}: expected (N, U) overlaps in [0, 1] or NaN, got {overlap!r}")
+        fits = isinstance(overlap, Tensor) and overlap.ndim == 2 and overlap.dtype in arguments.FLOATS
+        if fits:
+            arguments.dense(name, overlap)
+        if not fits or not ((overlap >= 0) & (overlap <= 1) | overlap.isnan()).all():
+            raise ValueError(f"{name}: expected (N, U) overlaps in [0, 1] or NaN, got {arguments.shown(overlap)}")
         of_units = overlap.double().nanmean(0)
         groups.append(of_units[~of_units.isnan()].numpy(force=True))
         if len(groups[-1]) < 2:

@@ -140,6 +140,8 @@ def _foreign(head: bytes) -> str | None:
     if _is_text(head):
         begins = text[:60].decode("utf-8", "replace").strip()
         return f"it is {'JSON' if text[:1] in (b'{', b'[') else 'text'} that begins with {shown(begins)}; {REMEDY}"
+    if not head.startswith((b"PK", b"\x80")) and not _is_safetensors(head):
+        return f"it begins with {shown(head[:8])}, as no file of weights does; {REMEDY}"
     return None
 
 
@@ -217,6 +219,6 @@ def _reason(error: Exception) -> str:
             f"it holds a pickled {found[1]}, and making one would run code; in the program that wrote it, "
             "torch.save(model.state_dict(), FILE) writes the weights alone"
         )
-    if isinstance(error, EOFError) or "EOF" in line or "central directory" in line:
+    if isinstance(error, (EOFError, IndexError)) or "EOF" in line or "central directory" in line:
         return "it is cut short; copy or download it again"
     return f"{line}; {REMEDY}"

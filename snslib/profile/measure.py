@@ -1,10 +1,11 @@
 """Which neurons of any model are sensitive: a network and images in, two tables and a page to read out (Eq. 1-2)."""
 
 import importlib.metadata
+import os
 import time
 import typing
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -125,6 +126,7 @@ def check(values: Mapping[str, Any]) -> None:
     arguments.stated(given, typing.get_type_hints(profile, include_extras=True))
     if isinstance(given.get("model"), str):
         models.check_name(given["model"])
+    _check_kinds({name: values[name] for name in values if name in given or name == "data"})
     if "labels" in given:
         one_of("labels", given["labels"], LABELS)
     if "device" in given:
@@ -145,6 +147,19 @@ def check(values: Mapping[str, Any]) -> None:
             )
     if "image_size" in given and isinstance(given.get("data"), Split):
         raise ValueError(f"image_size: is for a folder of images, got {given['image_size']!r} with a split")
+
+
+def _check_kinds(given: Mapping[str, Any]) -> None:
+    """Folders and files are paths, or images a split; layers are a list of names."""
+    for name in given.keys() & {"data", "out", "weights"}:
+        split = name == "data" and isinstance(given[name], Split)
+        if not split and not isinstance(given[name], (str, os.PathLike)):
+            raise ValueError(f"{name}: expected a path, got {arguments.shown(given[name])}")
+    if "layers" in given:
+        names = given["layers"]
+        plain = isinstance(names, Collection) and not isinstance(names, str)
+        if not plain or not names or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"layers: expected a list of names, got {arguments.shown(names)}")
 
 
 # --- images ---

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from snslib.arguments import described, few
+from snslib.arguments import FLOATS, described, few
 from snslib.profile import checkpoints
 
 WRAPPERS = {  # parts of names that say how a model was run, not what it is
@@ -52,6 +52,14 @@ def load_weights(model: nn.Module, path: Path) -> str:
         raise ValueError(f"weights: {path} does not fit: {_misfit(model, closest.state)}")
     chosen = _unambiguous(path, fitting)
     _put(model, chosen.state)
+    own = {name: tensor for name, tensor in model.state_dict().items() if isinstance(tensor, Tensor)}
+    for name in own.keys() & chosen.state.keys():
+        given = chosen.state[name]
+        if own[name].is_floating_point() and given.dtype not in FLOATS:
+            raise ValueError(
+                f"weights: {path} does not fit: {name} is {described(given)} in the file, as after quantisation, and "
+                "floats in the model; save the state dict of the float model"
+            )
     return chosen.said(content)
 
 

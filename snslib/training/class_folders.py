@@ -82,12 +82,12 @@ def list_images(folder: Path, left_out: Counter[str]) -> list[Path]:
 
 
 def find_splits(folder: Path, names: Sequence[str]) -> list[Path]:
-    """The folders of the names, in either case, those first whose images have classes.
+    """The folders of the names, in any case, those first whose images have classes, then those written as here.
 
     Those of the official test sets of ImageNet and Tiny ImageNet have none.
     """
-    there = {path.name.lower(): path for path in sorted(folder.iterdir())} if folder.is_dir() else {}
-    found = [there[name] for name in names if name in there and there[name].is_dir()]
+    there = sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []
+    found = [path for name in names for path in there if path.name.lower() == name and path.is_dir()]
     return sorted(found, key=_is_labelled, reverse=True)
 
 
@@ -128,6 +128,8 @@ def _kind(path: Path) -> str:
         return "hidden"
     if not path.exists():
         return "broken links"
+    if not path.is_file():
+        return "devices and pipes"
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
         return ""

@@ -128,10 +128,8 @@ def test_images_without_a_number_at_each_place_are_refused(change: Callable[[Ten
 def test_a_layer_that_is_named_twice_is_not_suppressed_twice() -> None:
     model = Small()
     model.again = model.block
-    with (
-        pytest.raises(ValueError, match="^neurons: 'block' and 'again' are one layer"),
-        suppress(model, {"block": [0], "again": [0]}, 0.5),
-    ):
+    both = {"block": [0], "again": [0]}
+    with pytest.raises(ValueError, match=r"^neurons: 'block' and 'again' are one layer"), suppress(model, both, 0.5):
         pass
     with suppress(model, {"again": [0]}, 0.5), record(model, ["block", "again"]) as recorded:
         model(images())

@@ -135,13 +135,17 @@ def test_a_profiler_goes_on() -> None:
     def profiler(_frame: object, event: str, _what: object) -> None:
         events.append(event)
 
+    model, x = Flat(caught, True).eval(), images()
+    with torch.no_grad():
+        logits = model(x)
     sys.setprofile(profiler)
     try:
-        predicted(Flat(caught, True), [images()])
+        predicted(model, [x])
         assert sys.getprofile() is profiler
     finally:
         sys.setprofile(None)
     assert "c_call" in events
+    assert torch.equal(predicted(model, [x]), logits.argmax(1))  # looked at as soon as nobody else does
 
 
 def test_a_network_gets_images_of_its_own_that_it_may_change() -> None:

@@ -47,6 +47,31 @@ class NHWC(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class Permuted(nn.Module):
+    """Its activation gets (N, H, W, C) of a convolution with as many channels as an image has rows."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(3, channels, 3, padding=1), nn.ReLU()
+        self.fc = nn.Linear(channels, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.act(self.conv(x).permute(0, 2, 3, 1)).mean((1, 2)))
+
+
+def test_of_axes_of_one_length_that_a_network_rearranges_none_is_guessed() -> None:
+    x, x_adv = images(), images()
+    told = Permuted(5)
+    found = neuron_sensitivity(told, [(x, x_adv)], ["act"])
+    torch.testing.assert_close(found, sensitivity(told, x, x_adv, {"act": 3}), rtol=1e-4, atol=1e-5)
+    open_to_both = Permuted(16)
+    with pytest.raises(ValueError, match=r"^layers: 'act', a ReLU, .* cannot be known; pass axis=1 .* or axis=3"):
+        neuron_sensitivity(open_to_both, [(x, x_adv)], ["act"])
+    found = neuron_sensitivity(open_to_both, [(x, x_adv)], ["conv", "act"], axis={"act": 3})
+    wanted = sensitivity(open_to_both, x, x_adv, {"conv": 1, "act": 3})
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
 CONVOLUTIONS = nn.ModuleDict({"conv": nn.Conv2d(3, 6, 3), "act": nn.ReLU(), "norm": NHWC(6), "own": nn.Identity()})
 MIXED = nn.ModuleDict({"conv": nn.Conv2d(3, 6, 4), "fc": nn.Linear(6, 8), "act": nn.ReLU(), "both": nn.Identity()})
 

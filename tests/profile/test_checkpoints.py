@@ -242,6 +242,11 @@ MISFITS: dict[str, tuple[object, str]] = {
         STATE | {"fc.weight": torch.quantize_per_tensor(STATE["fc.weight"], 0.1, 0, torch.qint8)},
         "fc.weight is quantised; save the state dict of the float model",
     ),
+    "whole numbers": (
+        STATE | {"fc.weight": STATE["fc.weight"].mul(9).to(torch.int8)},
+        r"fc\.weight is int8 of shape .* in the file, as after quantisation, .*; save the state dict of the float",
+    ),
+    "complex numbers": (STATE | {"fc.bias": STATE["fc.bias"] + 1j}, r"fc\.bias is complex64 of shape "),
 }
 
 
@@ -311,8 +316,11 @@ FILES: dict[str, tuple[bytes, str]] = {
     "arrays of NumPy": (zipped(a__npy=b"x"), "zip archive of a.npy"),
     "a pickle": (pickle.dumps({"a": 1}), "a pickle that torch.save did not write"),
     "noise": (bytes(range(128, 256)) * 10, "expected a state dict"),
+    "ONNX": (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:" + bytes(9), "begins with .*, as no file of weights does"),
+    "text of Windows": ("401 Unauthorized".encode("utf-16"), "begins with .*, as no file of weights does"),
     "cut": (of_torch(STATE)[:-700], r"\(it is cut short, at [\d,]+ bytes\); copy or download it again"),
     "cut early": (of_torch(STATE)[:90], "cut short, at 90 bytes"),
+    "cut early, old format": (of_torch(STATE, old=True)[:700], r"cut short\); copy or download it again"),
     "cut, old format": (of_torch(STATE, old=True)[:-30], r"cut short\); copy or download it again"),
 }
 

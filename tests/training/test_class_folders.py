@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +82,13 @@ def test_a_split_goes_by_any_of_its_names(name: str, pets: Path) -> None:
     (pets / "val").rename(pets / name)
     (pets / "train").rename(pets / "Training")
     assert len(load_dataset(pets).test) == 4
+
+
+def test_of_two_names_that_differ_in_case_the_plain_one_is_used_and_the_other_said(pets: Path) -> None:
+    paint(pets / "Train" / "cat" / "0.png")
+    if len([*pets.glob("[tT]rain")]) == 1:
+        pytest.skip("one name here")
+    assert load_dataset(pets).origin == "a folder of images (train/ and val/; not used: Train/)"
 
 
 def test_what_is_not_used_is_said(pets: Path) -> None:
@@ -163,6 +171,13 @@ def test_links_to_one_another_end(pets: Path, tmp_path: Path) -> None:
     found = list_classes(pets / "train")
     assert [path.name for path in found.classes["cat"]] == ["0.png", "1.png", "1.png", "2.png"]
     assert found.left_out == {"links in a circle": 1}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_what_is_no_file_is_not_waited_for(pets: Path) -> None:
+    os.mkfifo(pets / "train" / "cat" / "pipe.png")
+    (pets / "train" / "dog" / "endless.png").symlink_to("/dev/zero")
+    assert load_dataset(pets).origin == "a folder of images (left out: 2 devices and pipes)"
 
 
 def test_broken_links_are_left_out(pets: Path) -> None:
