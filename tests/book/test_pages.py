@@ -61,7 +61,7 @@ def test_the_code_of_the_pages_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_commands_have_known_settings_and_rows() -> None:
     commands = re.findall(r"^make reproduce (.+)$", PAPER_SCALE.replace("\\\n", ""), re.M)
-    assert len(commands) == 12
+    assert len(commands) == 14
     for command in commands:
         given: dict[str, Any] = dict(part.lower().split("=") for part in command.split())
         float(given.pop("hours", "1"))
