@@ -30,7 +30,7 @@ from snslib.training.models import build_model, switch_off
 from snslib.training.objectives import ANEW
 
 REGION_LAYERS = {"vgg16": "pool2", "alexnet": "pool3"}  # in which regions are compared (Fig. 14-17)
-N_VALIDATE = 500  # validation images tested after each epoch, at most; and at most a twelfth of those trained on
+N_VALIDATE = 500  # validation images tested after each epoch, at most; see Networks.n_validate
 
 # The modules whose code a trained network depends on, besides its configuration.
 TRAINING_CODE = ("training.loop", "training.objectives", "training.datasets", "sensitivity")
@@ -241,8 +241,11 @@ class Networks:
 
     @property
     def n_validate(self) -> int:
-        """The validation images that are tested after each epoch: so few that PGD takes less time than an epoch."""
-        return min(N_VALIDATE, len(self.data.validation), -(-len(self.data.train) // 12))
+        """The validation images that are tested after each epoch: a twelfth of those trained on, and 20 at least.
+
+        With so few, PGD takes less time than the epoch.
+        """
+        return min(N_VALIDATE, len(self.data.validation), max(20, -(-len(self.data.train) // 12)))
 
     def _validate(self, model: nn.Module) -> dict[str, float]:
         split = self.data.validation.take(self.n_validate)

@@ -189,7 +189,7 @@ def test_a_profile_is_built_from_what_is_recorded_unless_a_network_is_asked_for(
 ) -> None:
     monkeypatch.setattr(rows, "recorded_profile", {"cifar10": "cifar10-small", "digits": "digits"}.__getitem__)
     assert execute.with_recorded_profile({"profile": "cifar10", "seed": 1}) == {"profile": "cifar10-small", "seed": 1}
-    assert "the book shows cifar10-small" in capsys.readouterr().out
+    assert "the book takes cifar10-small" in capsys.readouterr().out
     for given in ({"profile": "cifar10", "width": 1.0}, {"profile": "digits"}, {"seed": 1}, {"profile": 3}, {}):
         assert execute.with_recorded_profile(given) == given
     assert capsys.readouterr().out == ""

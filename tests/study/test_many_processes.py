@@ -52,7 +52,7 @@ def test_the_same_record_published_together_is_there_once(tmp_path: Path) -> Non
 
 def test_of_those_that_publish_a_model_together_one_does_and_the_others_are_refused(tmp_path: Path) -> None:
     def publish(number: int) -> bool:
-        state = {"history": [], "number": number}
+        state = {"recipe": {"width": 0.25}, "history": [], "number": number}
         try:
             results.publish_model(tmp_path / "data" / "net" / "pat.safetensors", {"w": torch.ones(9)}, state)
         except FileExistsError:
