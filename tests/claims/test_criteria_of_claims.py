@@ -68,7 +68,7 @@ def test_networks_that_are_alike_are_told_apart_by_less(right: str | None, expec
         put_outcomes("sns_all_cls", right)
     found = outcome(11)
     assert found.verdict == expected
-    assert f"behind in 0 {scale}; PGD" in found.measured
+    assert f"behind in 0; {scale}; PGD" in found.measured
 
 
 def test_every_criterion_for_accuracies_says_on_what_scale_it_was_decided() -> None:

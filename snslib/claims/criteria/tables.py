@@ -27,7 +27,7 @@ def _under_pgd(table: Accuracies, *rows: str, column: str = "pgd") -> str:
 def beats(row: str, *rivals: str, table: Accuracies) -> Outcome:
     """Claims 10 and 11."""
     count = compare(table, row, rivals)
-    return Outcome(_always_ahead(count), f"{count} {count.scale}; {_under_pgd(table, row, *rivals)}")
+    return Outcome(_always_ahead(count), f"{count}; {count.scale}; {_under_pgd(table, row, *rivals)}")
 
 
 def beats_pat_and_alp(row: str, table: Accuracies) -> Outcome:
@@ -37,7 +37,7 @@ def beats_pat_and_alp(row: str, table: Accuracies) -> Outcome:
     verdict = _always_ahead(count)
     if verdict == "reproduced" and clean.ahead < clean.of:
         verdict = "partly"
-    measured = f"{count} {count.scale}; clean {clean}; {_under_pgd(table, row, *rivals)}"
+    measured = f"{count}; {count.scale}; clean {clean}; {_under_pgd(table, row, *rivals)}"
     return Outcome(verdict, f"{measured}; {_under_pgd(table, row, *rivals, column='clean')}")
 
 
@@ -48,7 +48,7 @@ def alp_below_pat(table: Accuracies) -> Outcome:
     if count.behind > 0 and count.behind >= count.ahead:
         verdict = "reproduced" if count.behind > count.ahead else "partly"
     below = sum(table["alp"][column].mean < table["pat"][column].mean for column in ATTACKS)
-    ahead = f"ALP {count} {count.scale}; lower in {below} whatever the interval"
+    ahead = f"ALP {count}; {count.scale}; lower in {below} whatever the interval"
     return Outcome(verdict, f"{ahead}; {_under_pgd(table, 'alp', 'pat')}")
 
 
@@ -56,7 +56,7 @@ def more_accurate(row: str, table: Accuracies) -> Outcome:
     """Claim 17."""
     clean = compare(table, row, ["vanilla"], ["clean"])
     verdict = "reproduced" if clean.ahead else "not reproduced" if clean.behind else "undecidable"
-    return Outcome(verdict, f"{_under_pgd(table, row, 'vanilla', column='clean')}; {clean} {clean.scale}")
+    return Outcome(verdict, f"{_under_pgd(table, row, 'vanilla', column='clean')}; {clean}; {clean.scale}")
 
 
 def same_order(table: Accuracies) -> Outcome:
@@ -95,7 +95,7 @@ def best_layers(published: PublishedRecords) -> Outcome:
     for attack, label in ATTACKS.items():
         row = max(table, key=lambda row, a=attack: table[row][a].mean)  # type: ignore[misc]
         best.append(f"{label} {row.removeprefix('fig3b_')} {table[row][attack]} (conv8 {table[conv8][attack]})")
-    return Outcome(_always_ahead(count), f"conv8 {count} {count.scale}; best from: {', '.join(best)}")
+    return Outcome(_always_ahead(count), f"conv8 {count}; {count.scale}; best from: {', '.join(best)}")
 
 
 def cheaper(published: PublishedRecords) -> Outcome:
