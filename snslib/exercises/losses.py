@@ -4,76 +4,72 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snslib import attacks, losses
+from snslib import attacks
 from snslib.attacks import Attack
-from snslib.evaluation.accuracy import predicted
+from snslib.exercises import expected
 from snslib.exercises.run import ExerciseError, as_number, close, compare, exercise, gradients_of, returned
-from snslib.exercises.tasks import EPS, Recordings, changed, small_task, two_layers
+from snslib.exercises.tasks import EPS, SIZES, Recordings, changed, layers, small_task
 
 
 @exercise("4.1")
 def check_sns_loss(solution: Callable[[Recordings, Recordings, Recordings], Tensor]) -> str:
     """Check ``(clean, adversarial, omega) -> loss``: Eq. 9 to the letter, averaged over the batch, differentiable."""
-    clean, adversarial, omega = two_layers()
-    loss = returned(solution, clean=clean, adversarial=adversarial, omega=omega)
-    right = losses.sns_loss(clean, adversarial, omega, "sum")
-    signed = {layer: (clean[layer] - adversarial[layer]).detach() for layer in clean}
-    change = {layer: values.abs() for layer, values in signed.items()}
-    conv, fc = (change[layer][:, neurons] for layer, neurons in omega.items())
-    of_conv, of_fc = conv.sum() / 6, fc.sum() / 6
-    mistakes = {
-        "that is the sum over the images: average over the batch.": 6 * right,
-        "all neurons are counted: only those in omega should be.": sum(c.sum() / 6 for c in change.values()),
-        "gains and losses cancel: sum the absolute values of the differences.": sum(
-            signed[layer][:, neurons].sum() / 6 for layer, neurons in omega.items()
-        ),
-        "that is the mean over neurons and positions: Eq. 9 sums over both.": conv.mean() + fc.mean(),
-        "that is the mean over positions: the L1 norm of Eq. 9 sums over them.": of_conv / 4 + of_fc,
-        "that is the mean over neurons: Eq. 9 sums over them.": of_conv / conv.shape[1] + of_fc / fc.shape[1],
-        "that is the mean over the layers: Eq. 9 sums over them.": right / 2,
-        "only the first layer is counted: sum over all layers of omega.": of_conv,
-        "only the last layer is counted: sum over all layers of omega.": of_fc,
-        "that is the sum of squares: Eq. 9 has absolute values.": (conv.square().sum() + fc.square().sum()) / 6,
-    }
-    compare(as_number(loss), right.item(), mistakes, "Eq. 9 sums over layers, their neurons in omega, and positions.")
-    inputs = [*clean.values(), *adversarial.values()]
-    for slope, wanted in zip(gradients_of(loss, inputs), torch.autograd.grad(right, inputs), strict=True):
-        if not close(slope, wanted):
-            raise ExerciseError(
-                "the value is right, its gradient is not: both recordings have to carry it, undetached."
-            )
+    for images, sizes in SIZES:
+        clean, adversarial, omega = layers(images, sizes)
+        loss = returned(solution, clean=clean, adversarial=adversarial, omega=omega)
+        right, mistakes = expected.sns_loss(clean, adversarial, omega)
+        look = f"Eq. 9 sums over layers, their neurons in omega, and positions; the batch has {images} images."
+        compare(as_number(loss), right.item(), mistakes, look)
+        for name, side in (("clean", clean), ("adversarial", adversarial)):
+            outputs = list(side.values())
+            wanted = torch.autograd.grad(right, outputs, retain_graph=True)
+            for layer, slope, of_layer in zip(side, gradients_of(loss, outputs), wanted, strict=True):
+                if not close(slope, of_layer):
+                    zero = "" if slope.any() else ", which is 0"
+                    raise ExerciseError(
+                        f"the value is right, but not its gradient for {name}[{layer!r}]{zero}: both recordings have "
+                        "to carry it, undetached."
+                    )
     return "Right: Eq. 9, and its gradient reaches both recordings."
 
 
 @exercise("5.1")
 def check_adversarial_loss(solution: Callable[[nn.Module, Tensor, Tensor, Attack], Tensor]) -> str:
     """Check ``(model, x, y, attack) -> loss``: L_adv, cross-entropy of x and x' mixed 1 to 1, as PAT minimises it."""
-    model, x, y = small_task()
-    attack = partial(attacks.fgsm, eps=EPS)
-    loss = returned(solution, model=model, x=x, y=y, attack=attack)
-    x_adv, from_guess = attack(model, x, y), attack(model, x, predicted(model, [x]))
+    attack: Attack
+    for images, channels, seed, attack in (
+        (4, 4, 0, partial(attacks.fgsm, eps=EPS)),
+        (5, 3, 23, partial(attacks.fgsm, eps=0.02)),
+        (3, 4, 0, partial(attacks.pgd, eps=0.3, step_size=0.1, steps=4)),
+    ):
+        model, x, y = small_task(images, channels, seed)
+        loss = returned(solution, model=model, x=x, y=y, attack=attack)
+        right, clean, adversarial, mistakes = expected.adversarial_loss(model, x, y, attack)
+        compare(as_number(loss), right.item(), mistakes, "It is the mean of two cross-entropies, for x and for x'.")
+        _check_halves(loss, model, clean, adversarial)
+    return "Right: that is the loss that adversarial training minimises, and so is its gradient."
 
-    def cross_entropy(images: Tensor, labels: Tensor = y) -> float:
-        with torch.no_grad():
-            return F.cross_entropy(model(images), labels).item()
 
-    clean, adversarial = cross_entropy(x), cross_entropy(x_adv)
-    right = (clean + adversarial) / 2
-    guessed = cross_entropy(x_adv, predicted(model, [x_adv]))
-    mistakes = {
-        "only the clean images are in the loss: average it with that of attack(model, x, y).": clean,
-        "only the adversarial images are in the loss: C.1 mixes clean and adversarial ones 1 to 1.": adversarial,
-        "that is the sum of the two losses: 1 to 1 means their mean.": 2 * right,
-        "that is the sum over the images: average over the batch.": len(x) * right,
-        "the attack starts from predicted classes: give it the labels y.": (clean + cross_entropy(from_guess)) / 2,
-        "x' is compared with its predicted class: its label is y, as for x.": (clean + guessed) / 2,
-    }
-    compare(as_number(loss), right, mistakes, "It is the mean of two cross-entropies, for x and for x'.")
-    gradients_of(loss, list(model.parameters()))
-    return "Right: that is the loss that adversarial training minimises."
+def _check_halves(loss: Tensor, model: nn.Module, clean: Tensor, adversarial: Tensor) -> None:
+    """The gradient for the parameters is that of both halves of the loss."""
+    parameters = list(model.parameters())
+
+    def of(loss: Tensor) -> Tensor:
+        return torch.cat([slope.flatten() for slope in gradients_of(loss, parameters)])
+
+    got, of_clean, of_adversarial = of(loss), of(clean), of(adversarial)
+    for trained, other, half in (("clean", "x'", of_clean), ("adversarial", "x", of_adversarial)):
+        if close(got, half):
+            raise ExerciseError(
+                f"the value is right, but only the {trained} images are trained on: the loss of {other} has to carry "
+                "its gradient too, without no_grad, item or detach."
+            )
+    if not close(got, of_clean + of_adversarial):
+        raise ExerciseError(
+            "the value is right, its gradient for the model's parameters is not: let both cross-entropies carry theirs."
+        )
 
 
 @exercise("7.4")
@@ -83,21 +79,38 @@ def check_remedy_loss(solution: Callable[[Recordings, Recordings, Recordings], T
     It has to be 0 where nothing moves, to grow with the change of the neurons in omega and of no others, and neither
     it nor its gradient may reward a neuron for being scaled or shifted, or for a pattern that every image gets.
     """
-    clean, adversarial, omega = two_layers()
+    for images, sizes in SIZES:
+        clean, adversarial, omega = layers(images, sizes)
+        tried = partial(_tried, solution, omega)
+        before, slopes = tried(clean, adversarial)
+        _check_growth(tried, before, clean, adversarial, omega)
+        _check_disguises(tried, before, clean, adversarial, omega)
+        _check_slopes(slopes, clean, adversarial, omega)
+    return "Right: your loss falls if the neurons in omega move less, and not if they only put on a disguise."
 
-    def tried(clean: Recordings, adversarial: Recordings) -> tuple[float, list[Recordings]]:
-        """The loss, and its gradients for both recordings."""
-        sides = [
-            {layer: output.detach().requires_grad_(True) for layer, output in s.items()} for s in (clean, adversarial)
-        ]
-        loss = returned(solution, clean=sides[0], adversarial=sides[1], omega=omega)
-        value = as_number(loss)
-        slopes = [dict(zip(side, gradients_of(loss, list(side.values())), strict=True)) for side in sides]
-        if not all(slope.isfinite().all() for of_side in slopes for slope in of_side.values()):
-            raise ExerciseError("the gradient is not finite: mind divisions by 0 and roots of 0.")
-        return value, slopes
 
-    before, slopes = tried(clean, adversarial)
+Tried = Callable[[Recordings, Recordings], tuple[float, list[Recordings]]]
+
+
+def _tried(
+    solution: Callable[[Recordings, Recordings, Recordings], Tensor],
+    omega: Recordings,
+    clean: Recordings,
+    adversarial: Recordings,
+) -> tuple[float, list[Recordings]]:
+    """The loss, and its gradients for both recordings."""
+    sides = [{layer: output.detach().requires_grad_(True) for layer, output in s.items()} for s in (clean, adversarial)]
+    loss = returned(solution, clean=sides[0], adversarial=sides[1], omega=omega)
+    value = as_number(loss)
+    return value, [dict(zip(side, gradients_of(loss, list(side.values())), strict=True)) for side in sides]
+
+
+def _neurons(omega: Recordings) -> list[tuple[str, int]]:
+    return [(layer, neuron) for layer, neurons in omega.items() for neuron in neurons.tolist()]
+
+
+def _check_growth(tried: Tried, before: float, clean: Recordings, adversarial: Recordings, omega: Recordings) -> None:
+    """The loss is 0 where nothing moves, and grows with the movement of every neuron of omega and of no other."""
     still, half = (tried(clean, {k: c + t * (adversarial[k] - c) for k, c in clean.items()})[0] for t in (0.0, 0.5))
     if abs(still) > 1e-4 * abs(before):
         raise ExerciseError(f"every neuron outputs the same for x' as for x, and the loss is {still:.3g}, not 0.")
@@ -105,11 +118,34 @@ def check_remedy_loss(solution: Callable[[Recordings, Recordings, Recordings], T
         raise ExerciseError(
             f"the loss is {before:.3g}, and {half:.3g} where every neuron moves half as far: should be less, not 0."
         )
-    elsewhere = changed(changed(adversarial, "conv", [3], 1, 1), "fc", [0, 1, 2, 4], 1, 1)
+    for what, factor in (("twice as much", 2.0), ("half as much", 0.5), ("-1 times as much", -1.0)):
+        value = tried(clean, {layer: factor * output.detach() for layer, output in clean.items()})[0]
+        if value < -1e-4 * before:
+            raise ExerciseError(
+                f"the loss is {value:.3g} where every neuron outputs {what} for x' as for x, less than the 0 of "
+                "no movement: it rewards moving."
+            )
+    for layer, neuron in _neurons(omega):
+        alone = clean[layer].detach().clone()
+        alone[:, neuron] = adversarial[layer].detach()[:, neuron]
+        if (value := tried(clean, {**clean, layer: alone})[0]) < 1e-4 * before:
+            raise ExerciseError(
+                f"only neuron {neuron} of {layer} moves, which is in omega, and the loss is {value:.3g}: count every "
+                "neuron of omega, in every layer."
+            )
+    elsewhere = adversarial
+    for layer, neurons in omega.items():
+        others = sorted(set(range(clean[layer].shape[1])) - set(neurons.tolist()))
+        elsewhere = changed(elsewhere, layer, others, 1, 1)
     if abs(tried(clean, elsewhere)[0] - before) > 1e-4 * before:
         raise ExerciseError("neurons outside of omega change the loss: stabilise those in omega only.")
 
-    for layer, neuron in ((layer, neuron) for layer, neurons in omega.items() for neuron in neurons.tolist()):
+
+def _check_disguises(
+    tried: Tried, before: float, clean: Recordings, adversarial: Recordings, omega: Recordings
+) -> None:
+    """No neuron of omega lowers the loss by a disguise."""
+    for layer, neuron in _neurons(omega):
         for factor, shift, what in _disguises(clean[layer]):
             now, _ = tried(*(changed(side, layer, [neuron], factor, shift) for side in (clean, adversarial)))
             if factor != 0 and now < 0.99 * before:
@@ -117,6 +153,10 @@ def check_remedy_loss(solution: Callable[[Recordings, Recordings, Recordings], T
                     f"the loss falls from {before:.3g} to {now:.3g} when neuron {neuron} of {layer} {what}, for x "
                     "and x' alike. It is no steadier signal for that: against what should its change be measured?"
                 )
+
+
+def _check_slopes(slopes: list[Recordings], clean: Recordings, adversarial: Recordings, omega: Recordings) -> None:
+    """Nor does the gradient reward one."""
     for layer, neurons in omega.items():
         outputs = torch.stack([side[layer].detach()[:, neurons] for side in (clean, adversarial)])
         slope = torch.stack([side[layer][:, neurons] for side in slopes])
@@ -127,7 +167,6 @@ def check_remedy_loss(solution: Callable[[Recordings, Recordings, Recordings], T
                     f"{what} a neuron of {layer} leaves the loss as it is, but not by its gradient, which training "
                     "follows. Is a part of the loss detached?"
                 )
-    return "Right: your loss falls if the neurons in omega move less, and not if they only put on a disguise."
 
 
 def _disguises(output: Tensor) -> list[tuple[float, float | Tensor, str]]:
@@ -137,6 +176,6 @@ def _disguises(output: Tensor) -> list[tuple[float, float | Tensor, str]]:
         (0.01, 0.0, "outputs a hundredth of what it did"),
         (1.0, 10.0, "outputs 10 more"),
         (1.0, -1.0, "outputs 1 less"),
-        (1.0, pattern, "outputs a pattern besides, the same for every image,"),
+        (1.0, pattern, "outputs a pattern besides that every image gets"),
         (0.0, 0.0, "is inactive"),  # whatever the loss is then, it has to be a number
     ]

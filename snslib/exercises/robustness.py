@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from snslib import attacks
 from snslib.evaluation.accuracy import predicted
+from snslib.exercises import expected
 from snslib.exercises.rules import ROUNDING, attacked, check_bounds, largest_change
 from snslib.exercises.run import ExerciseError, as_number, compare, exercise, returned
 from snslib.exercises.tasks import EPS, overconfident_task, random
@@ -16,19 +17,12 @@ from snslib.exercises.tasks import EPS, overconfident_task, random
 @exercise("6.1")
 def check_worst_case_accuracy(solution: Callable[[Tensor], float]) -> str:
     """Check ``right -> share``: bool (attacks, images) to the share of images that are right under every attack."""
-    for tried, images in ((3, 10), (4, 25)):
-        right = random(tried, images, seed=images) > 0.3
-        accuracies, share = right.double().mean(1), right.all(0).double().mean()
-        mistakes = {
-            "that is the lowest accuracy of one attack: an image that any attack turns is lost.": accuracies.min(),
-            "that is the mean over the attacks: an image counts only if it is right under all.": accuracies.mean(),
-            "an image counts there if one attack leaves it right: all have to.": right.any(0).double().mean(),
-            "that is the number of images: divide it by how many there are.": right.all(0).sum(),
-            "attacks are counted, not images: rows are attacks, columns are images.": right.all(1).double().mean(),
-            "that is the share of images that are lost: return that of those that stay right.": 1 - share,
-        }
+    for tried, images, share in ((3, 10, 0.7), (4, 25, 0.7), (5, 5, 0.8), (1, 7, 0.5), (2, 6, 0.0), (2, 3, 1.0)):
+        right = random(tried, images, seed=images) < share
+        wanted, mistakes = expected.worst_case(right)
         got = as_number(returned(solution, right=right))
-        compare(got, share.item(), mistakes, "Look at one column, which is one image: is it right in every row?")
+        look = f"There are {tried} rows and {images} columns: a column is an image. Is it right in every row?"
+        compare(got, wanted, mistakes, look)
     return "Right: an image counts if no attack turns it."
 
 
@@ -60,15 +54,24 @@ def check_stronger_attack(solution: Callable[[nn.Module, Tensor, Tensor, float],
 
     The network is a small stand-in that hides its gradient from PGD for many of its images.
     """
-    model, x, y = overconfident_task()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        left = attacked_accuracy(solution, model, x, y, EPS)
-    pgd = attacked_accuracy(partial(attacks.pgd, step_size=EPS / 10, steps=10), model, x, y, EPS)
-    if left >= pgd:
-        raise ExerciseError(
-            f"your attack leaves {left:.0%} of the images right, the paper's PGD {pgd:.0%}. Look at an image that is "
-            "left: how large is the gradient of its loss, and what are its logits?"
-        )
+        left, pgd = _left(solution, EPS, images=40)
+        _left(solution, eps=0.03, images=24)
     more = "Nothing is left to break." if left == 0 else "It can be 0%: what have those in common that are left?"
     return f"Right: your attack leaves {left:.0%} of the images right where the paper's PGD leaves {pgd:.0%}. {more}"
+
+
+def _left(
+    solution: Callable[[nn.Module, Tensor, Tensor, float], Tensor], eps: float, images: int
+) -> tuple[float, float]:
+    """What a solution leaves of the accuracy, which has to be less, and what the paper's PGD leaves."""
+    model, x, y = overconfident_task(eps, images)
+    left = attacked_accuracy(solution, model, x, y, eps)
+    pgd = attacked_accuracy(partial(attacks.pgd, step_size=eps / 10, steps=10), model, x, y, eps)
+    if left >= pgd:
+        raise ExerciseError(
+            f"with eps {eps:g} your attack leaves {left:.0%} of the images right, the paper's PGD {pgd:.0%}. Look at "
+            "an image that is left: how large is the gradient of its loss, and what are its logits?"
+        )
+    return left, pgd

@@ -3,13 +3,16 @@
 import copy
 import functools
 import math
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 Solution = TypeVar("Solution")
+Mistakes = Mapping[str, Tensor | float | list[Tensor | float]]  # what is said of one, and the results it may lead to
 
 
 class ExerciseError(AssertionError):
@@ -29,7 +32,14 @@ def exercise(number: str) -> Callable[[Callable[[Solution], str]], Callable[[Sol
     def decorate(check: Callable[[Solution], str]) -> Callable[[Solution], str]:
         @functools.wraps(check)
         def checked(solution: Solution) -> str:
-            return f"Exercise {number}: not solved yet." if _is_stub(solution) else check(solution)
+            if _is_stub(solution):
+                return f"Exercise {number}: not solved yet."
+            try:
+                with torch.enable_grad():
+                    return check(solution)
+            except ExerciseError as error:
+                mistake = error
+            raise mistake.with_traceback(None)  # which would lead through the check
 
         return checked
 
@@ -47,20 +57,56 @@ def _is_stub(solution: object) -> bool:
 def returned(solution: Callable[..., Any], **given: Any) -> Any:
     """What a solution returns, provided that it is something and that the arguments are left as they were."""
     before = copy.deepcopy(given)
-    result = solution(*given.values())
+    try:
+        result = solution(*given.values())
+    except (Exception, SystemExit) as error:
+        raise ExerciseError(f"{_stopped(solution, error)} It was given {_described(given)}.") from None
+    if not torch.is_grad_enabled():
+        torch.set_grad_enabled(True)
+        raise ExerciseError("gradients are left switched off for everybody after you: write `with torch.no_grad():`.")
     for name, value in given.items():
-        _check_unchanged(name, before[name], value)
+        check_unchanged(name, before[name], value)
     if result is None:
         raise ExerciseError("the function returned nothing: end it with `return ...`.")
     return result
 
 
-def _check_unchanged(name: str, before: Any, after: Any) -> None:
+def _stopped(solution: Callable[..., Any], error: BaseException) -> str:
+    """What ended a solution, and in which line of its own: those below it are not the reader's."""
+    said = (str(error).strip().splitlines() or [""])[0][:200].rstrip(".")
+    sentence = f"your function stopped with {type(error).__name__}{': ' if said else ''}{said}"
+    code = getattr(solution, "__code__", None)
+    own = [at for at in traceback.extract_tb(error.__traceback__) if code and at.filename == code.co_filename]
+    if not own:
+        return f"{sentence}."
+    line = f", `{own[-1].line}`" if own[-1].line else ""
+    return f"{sentence}, in line {own[-1].lineno}{line}."
+
+
+def _described(given: Mapping[str, Any]) -> str:
+    """Arguments in words: names, shapes, and numbers."""
+    words = []
+    for name, value in given.items():
+        if isinstance(value, Tensor):
+            words.append(f"{name} of shape {tuple(value.shape)}")
+        elif isinstance(value, dict):
+            words.append(f"{name} with {', '.join(f'{key} {tuple(of.shape)}' for key, of in value.items())}")
+        elif isinstance(value, int | float | str | list):
+            words.append(f"{name} = {value!r}")
+        else:
+            words.append(name)
+    return ", ".join(words)
+
+
+def check_unchanged(name: str, before: Any, after: Any) -> None:
+    """An argument is what it was, before a solution had it."""
     if isinstance(before, nn.Module):
         _check_model_unchanged(before, after)
     elif isinstance(before, dict):
+        if before.keys() != after.keys():
+            raise ExerciseError(f"{name} has other layers than before: leave it as it is.")
         for key, value in before.items():
-            _check_unchanged(f"{name}[{key!r}]", value, after.get(key))
+            check_unchanged(f"{name}[{key!r}]", value, after[key])
     elif isinstance(before, Tensor):
         if not isinstance(after, Tensor) or not torch.equal(before, after):
             raise ExerciseError(f"{name} was changed in place: leave it as it is, and work on {name}.clone().")
@@ -73,10 +119,14 @@ def _check_unchanged(name: str, before: Any, after: Any) -> None:
 
 
 def _check_model_unchanged(before: nn.Module, after: nn.Module) -> None:
+    if [name for name, _ in before.named_modules()] != [name for name, _ in after.named_modules()]:
+        raise ExerciseError("the model has other layers than before: leave it as you found it.")
     if [m.training for m in before.modules()] != [m.training for m in after.modules()]:
         raise ExerciseError("the model came in eval mode and is left in train mode: leave its mode as you found it.")
-    if any(m._forward_hooks or m._forward_pre_hooks for m in after.modules()):
+    if any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in after.modules()):
         raise ExerciseError("a hook is left in the model, which changes it for everybody after you: remove() it.")
+    if any("forward" in vars(m) for m in after.modules()):
+        raise ExerciseError("a layer's forward is left replaced, for everybody after you: put it back.")
     if any(p.grad is not None for p in after.parameters()):
         raise ExerciseError(
             "gradients are left in the model's parameters, where the next training step would add to them: take "
@@ -89,20 +139,38 @@ def _check_model_unchanged(before: nn.Module, after: nn.Module) -> None:
         raise ExerciseError("the model's weights or BatchNorm statistics were changed: did it run in train mode?")
 
 
-def compare(got: Tensor | float, right: Tensor | float, mistakes: Mapping[str, Any], look: str) -> None:
-    """Pass the right result; name the mistake that leads to the one that came, or show both."""
+def compare(got: Tensor | float, right: Tensor | float, mistakes: Mistakes, look: str) -> None:
+    """Pass the right result; name the mistake that leads to the one that came, or show where both differ."""
     if close(got, right):
         return
+    name_mistake(got, mistakes)
+    raise ExerciseError(f"{apart(got, right)} {look}")
+
+
+def name_mistake(got: Tensor | float, mistakes: Mistakes) -> None:
+    """Raise the message of the first mistake that leads to this result, if one does."""
     for message, wrong in mistakes.items():
-        if close(got, wrong):
+        if any(close(got, result) for result in (wrong if isinstance(wrong, list) else [wrong])):
             raise ExerciseError(message)
-    raise ExerciseError(f"the result is {_shown(got)} and should be {_shown(right)}. {look}")
 
 
 def close(a: Any, b: Any) -> bool:
     """Whether two tensors or numbers have one shape and the same values, but for rounding."""
-    a, b = (torch.as_tensor(value).double() for value in (a, b))
+    a, b = (torch.as_tensor(value).detach().double() for value in (a, b))
     return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def apart(got: Tensor | float, right: Tensor | float) -> str:
+    """A sentence on how two results differ: both, or the place where many values differ most."""
+    if not isinstance(got, Tensor) or not isinstance(right, Tensor) or got.shape != right.shape or got.numel() <= 5:
+        return f"the result is {_shown(got)} and should be {_shown(right)}."
+    off = (got.detach().double() - right.detach().double()).abs().nan_to_num(torch.inf)
+    place = tuple(int(i) for i in torch.unravel_index(off.argmax(), off.shape))
+    wrong = int((~torch.isclose(got.double(), right.double(), rtol=1e-4, atol=1e-6)).sum())
+    return (
+        f"the result at {list(place)} is {got[place]:.4g} and should be {right[place]:.4g}; {wrong} of {got.numel()} "
+        "values are off."
+    )
 
 
 def _shown(value: Tensor | float) -> str:
@@ -116,23 +184,33 @@ def as_tensor(result: Any) -> Tensor:
     """A result that has to be a tensor."""
     if not isinstance(result, Tensor):
         raise ExerciseError(f"the result should be a tensor, and it is a {type(result).__name__}.")
+    if result.is_complex() or result.layout != torch.strided:
+        raise ExerciseError(f"the result should be a dense tensor of real numbers, and it is {result.dtype}.")
     return result
 
 
 def as_number(result: Any) -> float:
     """A result that has to be one finite number, as a number or a tensor of one value."""
-    if isinstance(result, bool) or not isinstance(result, int | float | Tensor):
+    if isinstance(result, bool) or not isinstance(result, Real | Tensor):
         raise ExerciseError(f"the result should be one number, and it is a {type(result).__name__}.")
     if isinstance(result, Tensor) and result.numel() != 1:
         raise ExerciseError(f"the result should be one number, and it is a tensor of shape {tuple(result.shape)}.")
-    number = result.item() if isinstance(result, Tensor) else result
+    if isinstance(result, Tensor) and result.is_complex():
+        raise ExerciseError("the result should be one real number, and it is a complex one.")
+    try:
+        number = float(result.item() if isinstance(result, Tensor) else result)
+    except OverflowError:  # of a whole number that is too large
+        number = math.inf
     if not math.isfinite(number):
         raise ExerciseError(f"the result is {number}: mind divisions by 0, for example of a neuron that is silent.")
     return number
 
 
-def gradients_of(loss: Any, inputs: list[Tensor]) -> list[Tensor]:
-    """The gradients of a loss, 0 for what it does not depend on; an error where it carries none."""
+def gradients_of(loss: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The finite gradients of a loss, 0 for what it does not depend on; an error where it carries none."""
     if not isinstance(loss, Tensor) or not loss.requires_grad:
         raise ExerciseError("the loss carries no gradient to train with: no detach(), no item(), no no_grad().")
-    return list(torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True, materialize_grads=True))
+    slopes = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True, materialize_grads=True)
+    if not all(slope.isfinite().all() for slope in slopes):
+        raise ExerciseError("the gradient is not finite: mind divisions by 0 and roots of 0.")
+    return list(slopes)

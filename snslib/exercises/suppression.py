@@ -1,67 +1,98 @@
 """Checks of code that changes what neurons output while a network runs (chapter 3)."""
 
+import contextlib
+import copy
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snslib import hooks
-from snslib.evaluation.accuracy import predicted
-from snslib.exercises.run import ExerciseError, as_tensor, compare, exercise, returned
+from snslib.exercises import expected
+from snslib.exercises.run import ExerciseError, as_tensor, check_unchanged, compare, exercise, returned
 from snslib.exercises.tasks import misled_task, small_task
+
+Suppression = Callable[[nn.Module, str, Tensor, float, Tensor], Tensor]
 
 
 @exercise("3.3")
-def check_suppression(solution: Callable[[nn.Module, str, Tensor, float, Tensor], Tensor]) -> str:
+def check_suppression(solution: Suppression) -> str:
     """Check ``(model, layer, neurons, beta, x) -> logits``: outputs of a layer's chosen neurons times beta (3.4)."""
-    for beta in (0.8, 0.0):
-        model, x, _ = small_task()
-        neurons = torch.tensor([2, 0])
-        got = as_tensor(returned(solution, model=model, layer="hidden", neurons=neurons, beta=beta, x=x)).detach()
-        _check_suppressed(got, model, x, neurons, beta)
-    return "Right: the logits are those under snslib.suppress, and the model is as it was."
+    for images, layer, chosen, beta in (
+        (4, "hidden", [2, 0], 0.8),
+        (4, "hidden", [2, 0], 0.0),
+        (3, "hidden", [1], 0.3),
+        (5, "hidden.0", [3, 1, 0], 0.5),  # its outputs are negative in part
+        (1, "hidden", [0, 1, 2, 3], 0.25),
+        (2, "hidden.1", [3], 1.0),
+    ):
+        model, x, _ = small_task(images)
+        neurons = torch.tensor(chosen)
+        got = as_tensor(returned(solution, model=model, layer=layer, neurons=neurons, beta=beta, x=x)).detach()
+        right, mistakes = expected.suppressed(model, layer, neurons, beta, x)
+        look = f"Here layer is {layer!r}, neurons are {chosen}, beta is {beta:g}: only they are to be multiplied by it."
+        compare(got, right, mistakes, look)
+    _check_after_an_error(solution)
+    return "Right: the logits are those under snslib.suppress, and the model is as it was, even after an error."
 
 
-def _check_suppressed(logits: Tensor, model: nn.Module, x: Tensor, neurons: Tensor, beta: float) -> None:
-    def after(change: Callable[[Tensor], Tensor]) -> Tensor:
-        with hooks.on_output(model, {"hidden": change}), torch.no_grad():
-            return model(x)
-
-    def times(factor: float, chosen: Tensor = neurons, axis: int = 1) -> Callable[[Tensor], Tensor]:
-        return lambda output: output.index_copy(axis, chosen, factor * output.index_select(axis, chosen))
-
-    mistakes = {
-        "the logits are those of the model as it is: let the hook return the changed output.": after(times(1)),
-        "all neurons are turned down: only the chosen ones are to be.": after(times(beta, torch.arange(4))),
-        "the other neurons are turned down: multiply the chosen ones.": after(times(beta, torch.tensor([1, 3]))),
-        "images are turned down: neurons are on axis 1, as in output[:, neurons].": after(times(beta, axis=0)),
-        "the outputs are set to beta: multiply them by it.": after(lambda o: o.index_fill(1, neurons, beta)),
-        "the chosen neurons lose the share beta: they should keep it.": after(times(1 - beta)),
-    }
-    compare(logits, after(times(beta)), mistakes, "Multiply output[:, neurons] of the layer by beta, nothing else.")
+def _check_after_an_error(solution: Suppression) -> None:
+    """The model is left as it was by a call that ends with an error behind the layer."""
+    model, x, _ = small_task()
+    before, too_large = copy.deepcopy(model), nn.functional.pad(x, (0, 1))
+    with contextlib.suppress(Exception):  # of the last layer, which takes images of 5 x 5 only
+        solution(model, "hidden", torch.tensor([2, 0]), 0.5, too_large)
+    try:
+        check_unchanged("model", before, model)
+    except ExerciseError as mistake:
+        raise ExerciseError(
+            f"images of a wrong size made the model raise an error half-way, and after it {mistake} Do that in "
+            "`finally:`, which comes with an error and without."
+        ) from None
 
 
 @exercise("3.4")
 def check_helpful_neuron(solution: Callable[[nn.Module, Tensor, Tensor, str, float], int]) -> str:
     """Check ``(model, x_adv, y, layer, beta) -> neuron``: the one whose suppression leaves most images right."""
-    model, x_adv, y, sensitive = misled_task()
-    right = []
-    for neuron in range(8):
-        with hooks.suppress(model, {"hidden": [neuron]}, 0.0):
-            right.append((predicted(model, [x_adv]) == y).double().mean().item())
-    best, worst = (right.index(extreme(right)) for extreme in (max, min))
+    said = [
+        _check_helpful(solution, "hidden", 0.0, *misled_task()),
+        _check_helpful(solution, "hidden", 0.5, *misled_task(seed=26, channels=6, images=30)),
+        _check_helpful(solution, "hidden.0", 0.0, *misled_task(seed=367, channels=7, images=20, layer="hidden.0")),
+    ]
+    return said[0]
 
-    got = returned(solution, model=model, x_adv=x_adv, y=y, layer="hidden", beta=0.0)
+
+def _check_helpful(
+    solution: Callable[[nn.Module, Tensor, Tensor, str, float], int],
+    layer: str,
+    beta: float,
+    model: nn.Module,
+    x_adv: Tensor,
+    y: Tensor,
+    sensitive: int,
+) -> str:
+    """What is said of a right answer; ``sensitive`` is the most sensitive neuron, which is not the most helpful."""
+    right, off = (expected.right_without(model, x_adv, y, layer, factor) for factor in (beta, 0.0))
+    best, worst, count = right.index(max(right)), right.index(min(right)), len(right)
+
+    got = returned(solution, model=model, x_adv=x_adv, y=y, layer=layer, beta=beta)
     got = got.item() if isinstance(got, Tensor) and got.numel() == 1 else got
-    if isinstance(got, bool) or not isinstance(got, int) or not 0 <= got < 8:
-        raise ExerciseError(f"{got!r} is no neuron of a layer that has 8: return an index from 0 to 7.")
-    if got != best:
-        reason = {
-            worst: "That is the neuron whose suppression helps least: look for the highest accuracy.",
-            sensitive: "That is the most sensitive neuron, which need not be the most helpful: try each of them.",
-        }.get(got, "Suppress every neuron of the layer in turn, one at a time, and compare the accuracies.")
+    if isinstance(got, bool) or not isinstance(got, int | np.integer) or not 0 <= got < count:
+        shown = got if isinstance(got, int | float) else f"a {type(got).__name__}"
         raise ExerciseError(
-            f"with neuron {got} suppressed, {right[got]:.0%} of the images are right, and "
+            f"{str(shown)[:20]} is no neuron of a layer that has {count}: return an index from 0 to {count - 1}."
+        )
+    got = int(got)
+    if got != best:
+        reason = "Suppress every neuron of the layer in turn, one at a time, and compare the accuracies."
+        if got == off.index(max(off)) and beta > 0:
+            reason = "It would be the one with beta 0: turn neurons down by the beta that the function is given."
+        elif got == worst:
+            reason = "That is the neuron whose suppression helps least: look for the highest accuracy."
+        elif got == sensitive:
+            reason = "That is the most sensitive neuron, which need not be the most helpful: try each of them."
+        raise ExerciseError(
+            f"with neuron {got} of {layer} suppressed by beta {beta:g}, {right[got]:.0%} of the images are right, and "
             f"{right[best]:.0%} with another. {reason}"
         )
     return f"Right: with neuron {best} suppressed, {right[best]:.0%} of the images are right, the most of all."

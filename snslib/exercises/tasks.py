@@ -1,6 +1,7 @@
 """The small tasks on which solutions are tried: seeded, and the same on every call."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from snslib.evaluation.accuracy import predicted
 
 Recordings = dict[str, Tensor]  # layer to what its neurons output, (N, C, H, W) or (N, C)
 
-EPS = 0.1  # radius of the attacks that are tried
+EPS = 0.1  # radius of the attacks that are tried, where it is one
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -30,56 +31,91 @@ def _network(channels: int, seed: int) -> nn.Module:
     return model.eval()
 
 
-def small_task() -> tuple[nn.Module, Tensor, Tensor]:
-    """A network, four images with some pixels at 0 and at 1, and their classes; the network misreads the first."""
-    model, x = _network(channels=4, seed=0), (1.4 * random(4, 3, 5, 5) - 0.2).clamp(0, 1)
+def small_task(
+    images: int = 4, channels: int = 4, seed: int = 0, blind: bool = False
+) -> tuple[nn.Module, Tensor, Tensor]:
+    """A network, images with some pixels at 0 and at 1, and their classes; the network misreads the first.
+
+    A ``blind`` network does not look at the images' last channel, for which its gradient is exactly 0.
+    """
+    model = _network(channels, seed)
+    if blind:
+        with torch.no_grad():
+            model.get_parameter("hidden.0.weight")[:, -1] = 0
+    x = (1.4 * random(images, 3, 5, 5, seed=seed) - 0.2).clamp(0, 1)
     y = predicted(model, [x])
     y[0] = (y[0] + 1) % 5
     return model, x, y
 
 
-def misled_task() -> tuple[nn.Module, Tensor, Tensor, int]:
-    """A network, adversarial images, their classes, and the most sensitive of the 8 neurons of its layer "hidden".
+def attack_tasks() -> Iterator[tuple[nn.Module, Tensor, Tensor, float]]:
+    """Networks, images and classes as of ``small_task``, and an eps: several batches, as many images as classes too."""
+    yield *small_task(), EPS
+    yield *small_task(images=5, channels=3, seed=23), 0.03
+    yield *small_task(images=1, seed=20), 0.25
+    yield *small_task(images=2, blind=True), EPS
 
-    Another of them is the one whose suppression helps most, and by far.
-    """
-    model, x = _network(channels=8, seed=43), random(24, 3, 5, 5)
+
+def misled_task(
+    seed: int = 43, channels: int = 8, images: int = 24, layer: str = "hidden"
+) -> tuple[nn.Module, Tensor, Tensor, int]:
+    """A network, adversarial images, their classes, and the most sensitive neuron of a layer of it."""
+    model, x = _network(channels, seed), random(images, 3, 5, 5)
     y = predicted(model, [x])
     x_adv = attacks.pgd(model, x, y, eps=0.03, step_size=0.003)
-    sigma = sensitivity.neuron_sensitivity(model, [(x, x_adv)], ["hidden"])["hidden"]
+    sigma = sensitivity.neuron_sensitivity(model, [(x, x_adv)], [layer])[layer]
     return model, x_adv, y, int(sigma.argmax())
 
 
-def overconfident_task() -> tuple[nn.Module, Tensor, Tensor]:
-    """A linear network with huge logits, and images that a change of less than EPS turns.
+def overconfident_task(eps: float = EPS, images: int = 40) -> tuple[nn.Module, Tensor, Tensor]:
+    """A linear network with huge logits, and images that a change of less than eps turns; some pixels are near 0 and 1.
 
     The classes' patterns are orthogonal, so that ``distance`` is an image's distance from the border. In float32 the
-    gradient of the cross-entropy is exactly 0 where the true logit leads by more than about 104: from 0.052 on.
+    gradient of the cross-entropy is exactly 0 where the true logit leads by more than about 104: from 0.52 eps on.
     """
     pattern = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]).repeat(1, 12)
     linear = nn.utils.skip_init(nn.Linear, 48, 4)  # which would draw random weights
     with torch.no_grad():
-        linear.weight.copy_(2000 * pattern / 48)
+        linear.weight.copy_(200 / eps * pattern / 48)
         linear.bias.copy_(-linear.weight.sum(1) / 2)
-    y = torch.arange(40) % 4
-    distance = torch.linspace(0.1 * EPS, 0.9 * EPS, 40)
-    x = (0.5 + distance[:, None] * pattern[y]).view(40, 3, 4, 4)
-    return nn.Sequential(nn.Flatten(), linear).eval(), x, y
+    y = torch.arange(images) % 4
+    distance = torch.linspace(0.1 * eps, 0.9 * eps, images)
+    x = 0.5 + distance[:, None] * pattern[y]
+    x[: images // 2, :4] += 0.5 - 0.75 * eps
+    x[: images // 2, 4:8] -= 0.5 - 0.75 * eps  # which cancels in every logit
+    return nn.Sequential(nn.Flatten(), linear).eval(), x.view(images, 3, 4, 4), y
 
 
-def recorded(*shape: int) -> tuple[Tensor, Tensor]:
-    """What a layer outputs for clean and for adversarial images; some of it is negative."""
-    return random(*shape, seed=1) * 2 - 0.6, random(*shape, seed=2) * 2 - 0.6
+def recorded() -> Iterator[tuple[Tensor, Tensor]]:
+    """What layers output for clean and for adversarial images, some of it negative: maps and none, odd and even sizes.
+
+    One batch has as many images as there are neurons, so that mixed up axes go unnoticed by shapes.
+    """
+    for seed, shape in enumerate(((3, 4, 2, 3), (3, 5), (4, 4, 2, 2), (1, 3, 3, 1), (5, 2))):
+        yield random(*shape, seed=2 * seed + 1) * 2 - 0.6, random(*shape, seed=2 * seed + 2) * 2 - 0.6
 
 
-def two_layers() -> tuple[Recordings, Recordings, Recordings]:
-    """Recordings of six images that carry gradients, and some of the neurons of each layer."""
-    sides = []
+# Of two batches: how many images, and of each layer the shape of what it outputs for one, and its sensitive neurons.
+SIZES: tuple[tuple[int, dict[str, tuple[tuple[int, ...], list[int]]]], ...] = (
+    (6, {"conv": ((4, 2, 2), [2, 0, 1]), "fc": ((5,), [3])}),
+    (4, {"conv1": ((3, 1, 2), [1]), "conv2": ((4, 2, 2), [3, 0]), "fc": ((6,), [5, 1, 2])}),
+)
+
+
+def layers(
+    images: int, sizes: dict[str, tuple[tuple[int, ...], list[int]]]
+) -> tuple[Recordings, Recordings, Recordings]:
+    """Recordings of some images that carry gradients, and some of the neurons of each layer.
+
+    ``sizes`` maps layers to the shape of what they output for an image, and to those neurons.
+    """
+    sides: list[Recordings] = []
     for seed in (1, 2):
-        outputs = (random(6, 11, seed=seed) - 0.2).relu()
-        side = {"conv": outputs.repeat(1, 2)[:, :16].view(6, 4, 2, 2), "fc": outputs[:, :5].contiguous()}
-        sides.append({layer: output.clone().requires_grad_(True) for layer, output in side.items()})
-    return sides[0], sides[1], {"conv": torch.tensor([2, 0, 1]), "fc": torch.tensor([3])}
+        side = {}
+        for number, (layer, (shape, _)) in enumerate(sizes.items()):
+            side[layer] = (random(images, *shape, seed=10 * number + seed) - 0.2).relu().requires_grad_(True)
+        sides.append(side)
+    return sides[0], sides[1], {layer: torch.tensor(neurons) for layer, (_, neurons) in sizes.items()}
 
 
 def changed(side: Recordings, layer: str, neurons: list[int], factor: float, shift: float | Tensor) -> Recordings:
