@@ -62,7 +62,7 @@ def _ranked(ax: Axes, sigma: np.ndarray, k: int, title: str) -> None:
         ax.bar(places[part], heights[part], 0.8, color=colour, linewidth=0, label=label)
     ax.set_title(title, fontsize="medium")
     ax.set(xlabel="neurons, the most sensitive first")
-    ax.legend(fontsize="small", frameon=False)
+    ax.legend(fontsize="small", framealpha=1)
 
 
 def _arrow(start: Axes, end: Axes, height: float) -> ConnectionPatch:
