@@ -238,7 +238,6 @@ def test_figures_of_relation() -> None:
     assert line(figure) == "panel,series,x,y | 1 PGD,PAT,conv1,0.5 | 1 PGD,PAT,fc,0.25 | 2 fog 5,PAT,conv1,2"
     cells = [Point("pat", "pgd", 0.25, 0.5), Point("pat", "fog-5", 0.125, 0.75)]
     assert line(correlation.lost_accuracy(cells)) == "series,x,y | PAT, attacks,0.25,50 | PAT, corruptions,0.125,75"
-    assert line(correlation.over_networks({"all": cells})) == "series,x,y | all,0.25,50 | all,0.125,75"
     auto = correlation.lost_to_autoattack({"VGG-16": {"vanilla": cells[:1]}, "AlexNet": {"vanilla": cells[1:]}})
     assert line(auto) == "series,x,y | VGG-16, vanilla,0.25,50 | AlexNet, vanilla,0.125,75"
 

@@ -80,21 +80,6 @@ def lost_accuracy(points: Sequence[Point]) -> Figure:
     return fig
 
 
-def over_networks(groups: Mapping[str, Sequence[Point]]) -> Figure:
-    """Lost share of the clean accuracy over sensitivity under one attack: a point per network, a colour per group.
-
-    Args:
-        groups: what the networks of a group have in common to their points.
-    """
-    fig, ax = plt.subplots(figsize=(7, 4))
-    for (title, points), marker in zip(groups.items(), "o^sDPX", strict=False):
-        ax.plot([each.sensitivity for each in points], [100 * each.lost for each in points], marker, label=title)
-    ax.set(**AXES)
-    ax.legend()
-    plt.close(fig)
-    return fig
-
-
 def lost_to_autoattack(networks: Mapping[str, Mapping[str, Sequence[Point]]]) -> Figure:
     """Share of clean accuracy lost to AutoAttack over sensitivity: a marker per kind of network, a colour per group.
 

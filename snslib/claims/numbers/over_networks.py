@@ -1,8 +1,8 @@
-"""Sensitivity and lost accuracy of many networks under one attack: the published rows as points."""
+"""Sensitivity and accuracy lost to AutoAttack of many networks: the published rows as points."""
 
 from collections.abc import Mapping, Sequence
 
-from snslib.claims.numbers.correlation import Point, mean_relative, point
+from snslib.claims.numbers.correlation import Point, mean_relative
 from snslib.study import results
 from snslib.study.records import Record
 
@@ -10,30 +10,6 @@ OTHERS = "other rows"  # the title of those that are in no group
 
 Groups = Mapping[str, Sequence[str]]  # title to rows
 Points = dict[str, list[Point]]  # title to points
-
-
-def points_under_pgd(folder: str, groups: Groups) -> Points:
-    """The points of published rows under PGD, over their convolutional layers.
-
-    Args:
-        folder: such as "cifar10/vgg16-w0.25".
-        groups: title to rows; a row that was not measured is left out.
-
-    Returns:
-        Each title to its points; to none where no row of the group was measured.
-    """
-    sensitivity = results.records(folder, "sensitivity", split="test", under="pgd")
-    accuracy = results.records(folder, "accuracy")
-    measured = sensitivity.keys() & accuracy.keys()
-    no_corruption = accuracy  # under an attack, accuracy on corrupted images is not looked at
-    return {
-        title: [
-            point(sensitivity[row], accuracy[row], no_corruption[row], row, _convolutional(sensitivity[row]))
-            for row in rows
-            if row in measured
-        ]
-        for title, rows in groups.items()
-    }
 
 
 def points_under_autoattack(folder: str, groups: Groups) -> Points:
