@@ -261,7 +261,7 @@ def run_notebook(source: Path, target: Path, parameters: dict[str, Any], shown: 
     Raises PapermillExecutionError where a cell raises, KernelDiedError where its process ends.
     """
     os.environ.setdefault("PYTHONFAULTHANDLER", "1")  # a process that crashes says where
-    # After Ctrl-C a socket to the kernel may be closed while something is on its way; the line about Ctrl-C says enough.
+    # After Ctrl-C a socket to the kernel may be closed while something is on its way; one line says enough.
     logging.getLogger("tornado.general").setLevel(logging.CRITICAL)
     # A kernel of the same name that the user installed elsewhere must not take the place of this environment's own.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
