@@ -154,7 +154,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
             text = f"of {', '.join(ROWS)} (all that the network can have)"
             command.add_argument("--rows", metavar="NAME,...", help=text)
             command.add_argument("--hours", metavar="NUMBER", help="begin nothing after so many")
-            text = "rows at once, each in a process of its own, as four or five share a GPU well (1)"
+            text = "rows at once, each in a process of its own (1)"
             command.add_argument("--jobs", metavar="N", help=text)
         else:
             text = "of the model, which is trained where it is missing"
