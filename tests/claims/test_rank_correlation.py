@@ -56,7 +56,6 @@ def test_the_figures_show_every_cell_and_layer() -> None:
     lines = figures.lost_accuracy(shown).axes[0].lines
     assert [len(line.get_xdata()) for line in lines] == [2, 1, 2, 1]
     groups = {"one": shown[:2], "other": shown[2:]}
-    assert [len(line.get_xdata()) for line in figures.over_networks(groups).axes[0].lines] == [2, 4]
     of_two = figures.lost_to_autoattack({"VGG-16": groups, "none": {}, "AlexNet": {"other": shown[:1]}})
     assert [len(line.get_xdata()) for line in of_two.axes[0].lines] == [2, 4, 1]
     of_vgg, other, of_alexnet = of_two.axes[0].lines
