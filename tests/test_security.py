@@ -34,9 +34,10 @@ def test_state_dicts_are_read_without_objects() -> None:
 
 def test_nothing_that_was_read_is_run() -> None:
     runs = ("pickle.load", "pickle.loads", "os.system", "os.popen", "yaml.load", "joblib.load", "marshal.loads")
-    assert not [path for path, _ in calls(*runs)]
+    handins = ROOT / "snslib" / "exercises" / "grading" / "child.py"  # runs hand-ins
+    assert [path for path, _ in calls(*runs)] == [handins]
     names = [path for path, call in calls("eval", "exec") if isinstance(call.func, ast.Name)]
-    assert names == [ROOT / "tools" / "mutants.py"]  # variants of the solutions in this repository
+    assert names == [handins, ROOT / "tools" / "mutants.py"]  # the latter: variants of the solutions in this repository
     for path, call in calls("run", "Popen", "check_output", "np.load", "numpy.load", "read_array", "from_pretrained"):
         given = {each.arg: ast.unparse(each.value) for each in call.keywords}
         assert given.get("shell", "False") == "False", path

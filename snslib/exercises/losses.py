@@ -85,7 +85,7 @@ def check_remedy_loss(solution: Callable[[Recordings, Recordings, Recordings], T
         before, slopes = tried(clean, adversarial)
         _check_growth(tried, before, clean, adversarial, omega)
         _check_disguises(tried, before, clean, adversarial, omega)
-        _check_slopes(slopes, clean, adversarial, omega)
+        _check_slopes(slopes, before, clean, adversarial, omega)
     return "Right: your loss falls if the neurons in omega move less, and not if they only put on a disguise."
 
 
@@ -155,14 +155,16 @@ def _check_disguises(
                 )
 
 
-def _check_slopes(slopes: list[Recordings], clean: Recordings, adversarial: Recordings, omega: Recordings) -> None:
-    """Nor does the gradient reward one."""
+def _check_slopes(
+    slopes: list[Recordings], before: float, clean: Recordings, adversarial: Recordings, omega: Recordings
+) -> None:
+    """Nor does the gradient reward one; of a neuron whose gradient is 0 there is but rounding to see."""
     for layer, neurons in omega.items():
         outputs = torch.stack([side[layer].detach()[:, neurons] for side in (clean, adversarial)])
         slope = torch.stack([side[layer][:, neurons] for side in slopes])
         scaled = (slope * outputs).transpose(0, 2).flatten(1)
         for what, parts, over in (("shifting each position of", slope, (0, 1)), ("scaling", scaled, (1,))):
-            if (parts.sum(over).abs() > 1e-3 * parts.abs().sum(over)).any():
+            if (parts.sum(over).abs() > 1e-3 * parts.abs().sum(over) + 1e-6 * before).any():
                 raise ExerciseError(
                     f"{what} a neuron of {layer} leaves the loss as it is, but not by its gradient, which training "
                     "follows. Is a part of the loss detached?"

@@ -6,7 +6,7 @@ import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ def exercise(number: str) -> Callable[[Callable[[Solution], str]], Callable[[Sol
     def decorate(check: Callable[[Solution], str]) -> Callable[[Solution], str]:
         @functools.wraps(check)
         def checked(solution: Solution) -> str:
-            if _is_stub(solution):
+            if is_stub(solution):
                 return f"Exercise {number}: not solved yet."
             try:
                 with torch.enable_grad():
@@ -49,23 +49,59 @@ def exercise(number: str) -> Callable[[Callable[[Solution], str]], Callable[[Sol
 def _stub() -> None: ...
 
 
-def _is_stub(solution: object) -> bool:
+def is_stub(solution: object) -> bool:
+    """Whether it is a function whose body is ``...``."""
     code = getattr(solution, "__code__", None)
     return code is not None and code.co_name != "<lambda>" and code.co_code == _stub.__code__.co_code
 
 
-def returned(solution: Callable[..., Any], **given: Any) -> Any:
-    """What a solution returns, provided that it is something and that the arguments are left as they were."""
-    before = copy.deepcopy(given)
+class Answer(NamedTuple):
+    """What came of one call of a solution: what it returned, and in a sentence each what is wrong besides."""
+
+    result: Any = None
+    stopped: str = ""  # with which error, and where
+    left: str = ""  # changed: an argument, or whether gradients are computed
+
+
+class Elsewhere:
+    """A solution that is not called here but asked for its answer, as one that runs in another process."""
+
+    def answer(self, given: Mapping[str, Any]) -> Answer:
+        """What :func:`answer` says of a call with these arguments."""
+        raise NotImplementedError
+
+
+def answer(solution: Callable[..., Any] | Elsewhere, given: Mapping[str, Any]) -> Answer:
+    """Call a solution, and look at the arguments that it was given before and after."""
+    if isinstance(solution, Elsewhere):
+        return solution.answer(given)
+    before, result, stopped = copy.deepcopy(given), None, ""
     try:
         result = solution(*given.values())
     except (Exception, SystemExit) as error:
-        raise ExerciseError(f"{_stopped(solution, error)} It was given {_described(given)}.") from None
+        stopped = _stopped(solution, error)
+    return Answer(result, stopped, _left(before, given))
+
+
+def _left(before: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     if not torch.is_grad_enabled():
         torch.set_grad_enabled(True)
-        raise ExerciseError("gradients are left switched off for everybody after you: write `with torch.no_grad():`.")
-    for name, value in given.items():
-        check_unchanged(name, before[name], value)
+        return "gradients are left switched off for everybody after you: write `with torch.no_grad():`."
+    try:
+        for name, value in given.items():
+            check_unchanged(name, before[name], value)
+    except ExerciseError as mistake:
+        return str(mistake)
+    return ""
+
+
+def returned(solution: Callable[..., Any] | Elsewhere, **given: Any) -> Any:
+    """What a solution returns, provided that it is something and that the arguments are left as they were."""
+    result, stopped, left = answer(solution, given)
+    if stopped:
+        raise ExerciseError(f"{stopped} It was given {_described(given)}.")
+    if left:
+        raise ExerciseError(left)
     if result is None:
         raise ExerciseError("the function returned nothing: end it with `return ...`.")
     return result

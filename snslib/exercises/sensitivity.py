@@ -113,6 +113,7 @@ def check_average_jaccard(solution: Callable[[list[set[int]]], float]) -> str:
         [{5, 6}, {5, 6}, {5, 6}],
         [{0, 9}, {1, 8}],
         [{0}, {0, 1, 2, 3, 4, 5}, {3, 4}, {5, 0}, {1, 2, 3, 4}],
+        [set(random(12, seed=seed).topk(size).indices.tolist()) for seed, size in enumerate((5, 3, 6, 2, 5))],
     ):
         right, mistakes = expected.average_jaccard(sets)
         compare(as_number(returned(solution, sets=sets)), right, mistakes, f"The sets are {sets}.")
