@@ -9,22 +9,27 @@ finite there is no direction to go, and x' would be x as if nothing could be fou
 the layer where it begins. So is a model whose logits have no gradient at all.
 
 ``precision`` is that of the network's passes: "float32" for what is reported; "bfloat16" is several times as fast where
-the processor has matrix units for it, and good enough to train with. Images and steps are float32 in both. A model
-compiled by torch.compile runs compiled, and one in float64, float16 or bfloat16 gets its images in that type.
+the processor has matrix units for it, and good enough to train with; "tf32" is float32 but for the factors of
+convolutions and matrix products, which a GPU may round (:func:`snslib.precision.in_tf32`), and the same as "float32" on
+a CPU and wherever there is no TF32. Images and steps are float32 in all of them. A model
+compiled by torch.compile runs compiled, and one in float64, float16 or bfloat16 gets its images in that type. On a GPU
+an attack that is made over and over again is a CUDA graph where nobody can tell: see :mod:`snslib.graphs`.
 """
 
+import copy
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snslib import arguments, kernels
+from snslib import arguments, graphs, kernels
 from snslib.hooks import NotFinite
-from snslib.inference import PRECISIONS, attempt, autocast, fast_memory_format, frozen, own, run
+from snslib.inference import attempt, fast_memory_format, frozen, own, run
 from snslib.logits import read_logits
+from snslib.precision import PRECISIONS, autocast
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, x, y) to x'
 ATTACKS = {  # name: as the paper writes it, in the order of Table 1
@@ -69,7 +74,7 @@ def fgsm(
         y: whole numbers (N,), the true classes, or the classes to reach when ``targeted``.
         eps: radius in [0, 1] pixel space.
         targeted: step toward y instead of away from it.
-        precision: "float32" or "bfloat16", see above.
+        precision: "float32", "tf32" or "bfloat16", see above.
 
     Returns:
         Adversarial images, same shape and type as x.
@@ -80,8 +85,12 @@ def fgsm(
     """
     x, loss = arguments.images("x", x), Loss(x, y, targeted)
     eps = arguments.radius("eps", eps)
+
+    def climb(loss: Loss, x: Tensor, start: Tensor) -> Tensor:
+        return kernels.sign_step(start, loss.gradient(model, start), x, eps, eps)
+
     with _attack_mode(model, x, precision, loss) as x:
-        return kernels.sign_step(x, loss.gradient(model, x), x, eps, eps).contiguous()
+        return _climbed(climb, ("fgsm", precision, eps), model, loss, x, x).contiguous()
 
 
 def step_ll(model: nn.Module, x: Tensor, eps: float = 8 / 255, precision: str = "float32") -> Tensor:
@@ -120,12 +129,17 @@ def mi_fgsm(
     x, loss = arguments.images("x", x), Loss(x, y, targeted)
     eps, step_size, steps = _check_iterative(eps, step_size, steps)
     decay = arguments.not_negative("decay", decay)
-    with _attack_mode(model, x, precision, loss) as x:
-        x_adv, direction = x, torch.zeros_like(x)
+
+    def climb(loss: Loss, x: Tensor, start: Tensor) -> Tensor:
+        x_adv, direction = start, torch.zeros_like(start)
         for _ in range(steps):
             gradient = loss.gradient(model, x_adv)
             x_adv, direction = kernels.momentum_step(x_adv, direction, gradient, x, eps, step_size, decay)
-        return x_adv.contiguous()
+        return x_adv
+
+    with _attack_mode(model, x, precision, loss) as x:
+        about = ("mi_fgsm", precision, eps, step_size, steps, decay)
+        return _climbed(climb, about, model, loss, x, x).contiguous()
 
 
 def pgd(
@@ -175,7 +189,7 @@ def pgd(
     else:
         arguments.generator("generator", generator)
 
-    def climb(start: Tensor) -> Tensor:
+    def climb(loss: Loss, x: Tensor, start: Tensor) -> Tensor:
         x_adv = start
         for _ in range(steps):
             x_adv = kernels.sign_step(x_adv, loss.gradient(model, x_adv), x, eps, step_size)
@@ -187,11 +201,38 @@ def pgd(
         uniform = torch.rand(x.shape, generator=generator, dtype=torch.float64, device="cpu") * 2 - 1
         return (x + eps * uniform.to(x)).clamp_(0, 1)
 
+    about = ("pgd", precision, eps, step_size, steps)
     with _attack_mode(model, x, precision, loss) as x:
-        best = climb(start())
+        climbs = (_climbed(climb, about, model, loss, x, start()) for _ in range(restarts))
+        best = next(climbs)
         if restarts > 1:
-            best = _best_of(loss, model, best, (climb(start()) for _ in range(restarts - 1)))
+            best = _best_of(loss, model, best, climbs)
         return best.contiguous()
+
+
+def _climbed(
+    climb: "Callable[[Loss, Tensor, Tensor], Tensor]",
+    about: tuple[object, ...],
+    model: nn.Module,
+    loss: "Loss",
+    x: Tensor,
+    start: Tensor,
+) -> Tensor:
+    """x' of ``climb(loss, x, start)``, which ``about`` and the model tell all about."""
+    if not graphs.on_gpu(x):
+        return climb(loss, x, start)
+
+    def work(x: Tensor, start: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        of_these = loss.of_classes(y)
+        return climb(of_these, x, start), of_these.gradients, of_these.latest, of_these.logits
+
+    def fits(outputs: Sequence[Tensor]) -> bool:
+        return outputs[-1].shape[1] > loss.highest
+
+    found = graphs.run(model, (*about, loss.sign), work, (x, start, loss.y), fits)
+    x_adv, gradients, loss.latest, loss.logits = found
+    loss.gradients = loss.gradients + gradients
+    return x_adv
 
 
 def _best_of(loss: "Loss", model: nn.Module, first: Tensor, others: Iterable[Tensor]) -> Tensor:
@@ -241,7 +282,7 @@ def _attack_mode(model: nn.Module, x: Tensor, precision: str, loss: "Loss") -> I
     NotFinite at the end where a gradient of the loss was, and a warning where the model gives probabilities.
     """
     arguments.one_of("precision", precision, PRECISIONS)
-    with autocast(x.device, precision), frozen(model):
+    with frozen(model), autocast(x.device, precision):
         yield fast_memory_format(model, x.clone() if x.is_inference() else x.detach())
     if not loss.gradients.isfinite():
         raise NotFinite("model: the gradient of its loss is", model, x, loss.latest, loss=loss.of_logits)
@@ -274,6 +315,12 @@ class Loss:
         self.sign = -1.0 if arguments.flag("targeted", targeted) else 1.0
         self.latest = x
         self.logits = torch.empty(0, 0)
+
+    def of_classes(self, y: Tensor) -> "Loss":
+        """The same of as many images of other classes, of none of which a gradient has been taken yet."""
+        other = copy.copy(self)
+        other.y, other.gradients = y, torch.zeros_like(self.gradients)
+        return other
 
     def of_logits(self, logits: Tensor) -> Tensor:
         exact = logits.to(torch.promote_types(logits.dtype, torch.float32))

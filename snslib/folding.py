@@ -30,7 +30,7 @@ def folded(model: nn.Module) -> Iterator[None]:
             if not isinstance(module, nn.Sequential) or not any(_pairs(list(module))):
                 continue
             if type(module).forward is _SEQUENTIAL and "forward" not in module.__dict__:
-                module.forward = _InTurn(module)  # type: ignore[method-assign]  # on this instance only
+                module.forward = InTurn(module)  # type: ignore[method-assign]  # on this instance only
                 stack.callback(_restore, module, module.forward)
         yield
 
@@ -48,14 +48,14 @@ def _restore(module: nn.Module, forward: object) -> None:
         del module.__dict__["forward"]
 
 
-class _InTurn:
+class InTurn:
     """The forward of a Sequential that runs each pair of convolution and BatchNorm as one, where it may."""
 
     def __init__(self, sequential: nn.Sequential) -> None:
         self.sequential = sequential
 
     def __call__(self, x: Tensor) -> Tensor:
-        if type(x) not in (Tensor, nn.Parameter) or not _nobody_watches():
+        if type(x) not in (Tensor, nn.Parameter) or not nobody_watches():
             return nn.Sequential.forward(self.sequential, x)
         layers = list(self.sequential)
         pairs = _pairs(layers)
@@ -105,7 +105,7 @@ _SEQUENTIAL = nn.Sequential.forward
 _AS_IMPORTED = _replaceable()
 
 
-def _nobody_watches() -> bool:
+def nobody_watches() -> bool:
     """Whether nothing is attached to modules or operations as a whole; a default device does not count."""
     hooks = (
         *(all_modules._global_forward_hooks, all_modules._global_forward_pre_hooks),

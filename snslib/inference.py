@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from snslib import arguments
 from snslib.folding import folded, is_compiled
+from snslib.precision import in_tf32
 
-PRECISIONS = ("float32", "bfloat16")
 T = TypeVar("T")
 # models that failed on channels_last or look at strides, and those that do neither; contiguous images suit every model
 _NOT_CHANNELS_LAST: WeakSet[nn.Module] = WeakSet()
@@ -25,9 +25,10 @@ _CHANNELS_LAST: WeakSet[nn.Module] = WeakSet()
 def frozen(model: nn.Module) -> Iterator[None]:
     """The model in eval mode and without parameter gradients; afterwards exactly as it was, also after an error.
 
-    While it lasts, BatchNorm is part of the convolution before it: see :func:`snslib.folding.folded`. The global random
-    state is put back; a warning says where the model has drawn from it, in eval mode. ValueError for no nn.Module, and
-    for one whose weights cannot be used: see :func:`snslib.arguments.loaded`.
+    While it lasts, BatchNorm is part of the convolution before it: see :func:`snslib.folding.folded`; and float32 is
+    float32 on a GPU, too: see :func:`snslib.precision.in_tf32`. The global random state is put back; a warning says
+    where the model has drawn from it, in eval mode. ValueError for no nn.Module, and for one whose weights cannot be
+    used: see :func:`snslib.arguments.loaded`.
     """
     arguments.loaded("model", model)
     modes = {module: module.training for module in model.modules() if hasattr(module, "training")}
@@ -40,7 +41,8 @@ def frozen(model: nn.Module) -> Iterator[None]:
             module.training = False
         for parameter in trainable:
             parameter.requires_grad_(False)
-        with torch.random.fork_rng(devices=cuda), torch.inference_mode(False), torch.enable_grad(), folded(model):
+        exact, with_gradients = in_tf32(torch.device("cuda" if cuda else "cpu"), False), torch.enable_grad()
+        with torch.random.fork_rng(devices=cuda), torch.inference_mode(False), with_gradients, exact, folded(model):
             before = _random_state(cuda)
             yield
             if not all(map(torch.equal, before, _random_state(cuda))):
@@ -253,21 +255,6 @@ def must_be_contiguous(model: nn.Module) -> bool:
 
 def _miscomputed(conv: nn.Conv2d) -> bool:
     return conv.kernel_size == (1, 1) and conv.stride != (1, 1) and conv.in_channels < 16
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """A context in which the network computes in ``precision``, one of PRECISIONS, whatever is around it.
-
-    Warns of bfloat16 where it is no gain.
-    """
-    if precision == "bfloat16" and not has_bfloat16(device.type):
-        warnings.warn("this processor has no bfloat16: float32 is about ten times as fast here", stacklevel=3)
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
-
-
-def has_bfloat16(device: str) -> bool:
-    """Whether a device, "cpu" or of another type, computes convolutions in bfloat16 itself."""
-    return device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def images_at_once(device: torch.device, batch_size: int | None = None) -> int:

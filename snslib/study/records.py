@@ -34,7 +34,7 @@ class Record:
         defense: how that network was trained.
         data: "name", "origin" and "official" of the data set.
         profile: whose settings were changed, or taken as they are.
-        provenance: "seconds", and what :func:`snslib.files.provenance` gives.
+        provenance: "seconds", the "precision" of the passes, and what :func:`snslib.files.provenance` gives.
         published: whether it is kept in ``results/``.
     """
 
@@ -194,8 +194,8 @@ def record(
         return found
 
     def write() -> Record:
-        seconds = {"seconds": round(time.perf_counter() - began, 2)}
-        made = Record(what, result, inputs, **about, provenance=seconds | provenance(device, parallel.world_size()))
+        measured = {"seconds": round(time.perf_counter() - began, 2), "precision": "float32"}  # whatever was trained in
+        made = Record(what, result, inputs, **about, provenance=measured | provenance(device, parallel.world_size()))
         try:
             found = Record.from_json(json.loads(json.dumps(made.as_json())))
             write_json(path, made.as_json())

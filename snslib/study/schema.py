@@ -97,6 +97,7 @@ RESULTS: dict[str, Any] = {
 # What else a record says of itself, as far as it does.
 ABOUT: dict[str, Any] = {
     "seconds": number,
+    "precision": text,
     "device": text,
     "processes": count,
     "versions": {str: text},

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import torch
 
-from snslib import arguments, inference, losses, sensitivity
+from snslib import arguments, losses, sensitivity
 from snslib.arguments import Within, parse
 from snslib.data import Dataset
 from snslib.inference import choose_device
+from snslib.precision import PRECISIONS
 from snslib.training import datasets, models, objectives
 
 
@@ -70,7 +71,7 @@ class Settings:
     image_size: Annotated[int | None, Within("side in pixels, for folders of images of several sizes", 32, 4096)] = None
     seed: Annotated[int, Within("decides initialisation, shuffling and augmentation", 0, 2**32 - 1)] = 0
     device: Annotated[str | None, "cpu or cuda; a GPU if there is one, unless given"] = None
-    precision: Annotated[str, "of the network's passes in training: float32 or bfloat16"] = "float32"
+    precision: Annotated[str, "of the network's passes in training: float32, tf32 or bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         arguments.stated(vars(self), typing.get_type_hints(Settings, include_extras=True))
@@ -80,7 +81,7 @@ class Settings:
         arguments.one_of("neurons", self.neurons, (*sensitivity.CHOICES, *objectives.ANEW))
         arguments.one_of("pairs", self.pairs, objectives.PAIRS)
         arguments.one_of("reduction", self.reduction, losses.REDUCTIONS)
-        arguments.one_of("precision", self.precision, inference.PRECISIONS)
+        arguments.one_of("precision", self.precision, PRECISIONS)
         arguments.one_of("first_layer", self.first_layer, (*self.conv_layers, "fc"))
         if self.switched_off and (self.model not in models.SWITCHABLE or self.first_layer == "fc"):
             raise ValueError(

@@ -17,7 +17,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 from snslib import arguments, disk
 from snslib.data import Dataset, Split, augment, batches, to_float
 from snslib.files import load_tensors, save_tensors
-from snslib.inference import PRECISIONS, autocast, device_of, fast_memory_format, must_be_contiguous
+from snslib.inference import device_of, fast_memory_format, must_be_contiguous
+from snslib.precision import PRECISIONS, autocast, in_tf32
 from snslib.training import parallel
 from snslib.training.fixed_pairs import FrozenLayersCache
 from snslib.training.models import split_at
@@ -40,7 +41,8 @@ class Schedule:
         first_layer: the lowest layer that is trained (section 4.2 trains conv8 and what follows); everything below
             keeps its weights, and its BatchNorm stays in eval mode. None trains all.
         seed: decides shuffling, augmentation and dropout, >= 0.
-        precision: of the network's passes, "float32" or "bfloat16"; weights and their updates are float32 in both.
+        precision: of the network's passes, "float32", "tf32" or "bfloat16", see :mod:`snslib.attacks`; weights and
+            their updates are float32 in all of them.
     """
 
     epochs: int
@@ -208,7 +210,8 @@ def _train_epoch(
     generator = torch.Generator().manual_seed(seed)
     trained = model if pairs is None else pairs.top
     curves: dict[str, list[Tensor]] = {}
-    with parallel.data_parallel(trained, objective) as loss_of:
+    rounding = in_tf32(train_split.images.device, schedule.precision == "tf32")  # in the backward passes, too
+    with rounding, parallel.data_parallel(trained, objective) as loss_of:
         for index, images, y in batches(train_split, schedule.batch_size, generator):
             mine = parallel.part(len(y))
             if pairs is None:

@@ -18,9 +18,10 @@ from snslib import arguments, kernels
 from snslib.attacks import Attack, step_ll
 from snslib.data import Split
 from snslib.hooks import record
-from snslib.inference import PRECISIONS, autocast, device_of, frozen
+from snslib.inference import device_of, frozen
 from snslib.kernels import channel_l1
 from snslib.losses import REDUCTIONS, adversarial_loss, logit_pairing, sns_loss
+from snslib.precision import PRECISIONS, autocast
 from snslib.training import parallel
 from snslib.training.fixed_pairs import adversarial_images
 

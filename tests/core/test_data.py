@@ -206,6 +206,7 @@ def test_batch_size_is_checked_before_the_first_batch() -> None:
         batches(split_of(4), 0)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_seed_means_the_same_on_cuda() -> None:
     images = torch.randint(0, 256, (32, 3, 8, 8), dtype=torch.uint8, generator=seeded(0))

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from snslib import build_model, pgd, record
 from snslib.folding import folded
-from snslib.inference import autocast, fast_memory_format, frozen
+from snslib.inference import fast_memory_format, frozen
+from snslib.precision import autocast
 from snslib.training.models import conv_bn_relu
 
 
@@ -216,5 +217,5 @@ def test_bfloat16_attacks_stay_float32_images_in_the_ball() -> None:
     assert (x_adv - x).abs().max() <= 0.1 + 1e-6
     loss = [F.cross_entropy(model(images), y).item() for images in (x, x_adv)]
     assert loss[1] > loss[0]
-    with pytest.raises(ValueError, match=r"^precision: .*float32, bfloat16, got 'float16'"):
+    with pytest.raises(ValueError, match=r"^precision: .*float32, tf32, bfloat16, got 'float16'"):
         pgd(model, x, y, precision="float16")

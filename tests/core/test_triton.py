@@ -13,6 +13,7 @@ pytest.importorskip("triton", reason="Triton is not installed")
 from snslib import kernels
 from snslib.kernels import reference, triton_kernels
 
+pytestmark = pytest.mark.gpu
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # The last bit of a result. The interpreter cuts bfloat16 off where a GPU rounds.
 ROUNDING = {torch.float64: 1e-15, torch.float32: 2**-23, torch.float16: 2**-10, torch.bfloat16: 2**-7}

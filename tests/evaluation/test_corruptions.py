@@ -340,6 +340,7 @@ def test_the_memory_layout_does_not_matter(corrupt: Corruption, layout: Callable
 
 
 @every_corruption
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_seed_means_the_same_on_cuda(corrupt: Corruption) -> None:
     x = scenes(4)

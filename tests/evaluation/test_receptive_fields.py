@@ -347,14 +347,14 @@ def test_the_figure_darkens_what_the_neuron_does_not_see() -> None:
     x = torch.full((2, 3, 8, 8), 0.8)
     mask = torch.zeros(2, 8, 8, dtype=torch.bool)
     mask[0, :4] = True
-    fig = figure_of({"sensitive": {"pool2 7": (x, x, mask, mask)}, "others": {"pool2 9": (x, x, mask, ~mask)}})
+    fig = figure_of({"sensitive": {"7": (x, x, mask, mask)}, "others": {"9": (x, x, mask, ~mask)}})
     axes = [ax for part in fig.subfigs for ax in part.axes]
     assert len(axes) == 2 * 2 * 2  # panels, benign and attacked, images
     shown = axes[0].get_images()[0].get_array()
     np.testing.assert_allclose(shown[:4], 0.8, rtol=1e-6)
     assert (shown[4:] < 0.4).all()
-    assert [ax.get_xlabel() for ax in axes] == ["", "", "1.00", "–", "", "", "0.00", "0.00"]
-    assert axes[0].get_ylabel() == "pool2 7\nbenign"
+    assert [ax.get_xlabel() for ax in axes] == ["", "", "shared 1.00", "–", "", "", "shared 0.00", "0.00"]
+    assert axes[0].get_ylabel() == "neuron 7\nbenign"
 
 
 def test_examples_put_the_pieces_together(net: Net) -> None:

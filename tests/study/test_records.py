@@ -26,6 +26,7 @@ def test_a_record_is_computed_once_and_holds_its_provenance(tmp_path: Path) -> N
     assert first.result == 0.5
     assert first.config == {"a": 1, "b": [2]}
     assert {"seconds", "device", "versions", "commit", "date"} <= set(first.provenance)
+    assert first.provenance["precision"] == "float32"
     assert (first.what, first.seed) == ("strong-accuracy", 7)
 
 

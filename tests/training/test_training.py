@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from snslib.attacks import Attack, pgd
 from snslib.data import Dataset, Split, to_float
 from snslib.files import load_tensors, save_tensors
+from snslib.precision import PRECISIONS, in_tf32
+from snslib.training import loop
 from snslib.training.datasets import load_dataset
 from snslib.training.loop import Schedule, train
 from snslib.training.models import build_model, conv_bn_relu
@@ -244,6 +246,28 @@ def test_one_epoch_by_hand() -> None:
     # x is float32 / 255 in the loop
     np.testing.assert_allclose([entry["loss"] for entry in history], losses, rtol=1e-6)
     np.testing.assert_allclose(model[1].weight.detach().numpy(), weight, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_only_tf32_rounds_the_passes_of_training_and_those_back_too(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PyTorch is told on a GPU, as this processor is here taken for."""
+    on_gpu, seen = torch.device("cuda"), []
+    monkeypatch.setattr(loop, "in_tf32", lambda device, allowed: in_tf32(on_gpu, allowed))
+    monkeypatch.setattr(loop, "autocast", lambda device, precision: in_tf32(on_gpu, precision == "tf32"))
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+    def look(*_: object) -> None:
+        seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+
+    model = small_model()
+    model.conv2[0].register_forward_hook(look)
+    model.conv2[0].weight.register_hook(look)
+    quietly(model, schedule=replace(SCHEDULE, precision=precision))
+    assert len(seen) >= 2
+    assert set(seen) == {(precision == "tf32", precision == "tf32")}
+    assert before == (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
 
 
 def test_bfloat16_trains_float32_weights_to_losses_close_to_float32() -> None:
