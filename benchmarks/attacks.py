@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import os
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from timing import interleaved, row
 from torch import Tensor, nn
 
 import snslib as sns
-from snslib.inference import has_bfloat16
+from snslib.precision import has_bfloat16, in_tf32
 
 EPS, STEP_SIZE, STEPS = 8 / 255, 0.8 / 255, 10
 Attack = Callable[[], Tensor]
@@ -23,7 +24,13 @@ def measure(device: str, quick: bool) -> list[dict[str, Any]]:
 
     "same_pixels" is the share of pixel values that agree with it, "loss" the mean loss that the attack reached. After
     ten sign steps rounding errors alone make pixels differ, so that it is in float64 that snslib has to give the same.
+    On a GPU all may round to TF32, as PyTorch's convolutions do by default, but what says float32 or bfloat16.
     """
+    with in_tf32(torch.device(device)):
+        return _rows(device, quick)
+
+
+def _rows(device: str, quick: bool) -> list[dict[str, Any]]:
     rows = []
     for width, n, rounds in ((1 / 16, 8, 1),) if quick else ((1 / 4, 128, 7), (1.0, 128 if device != "cpu" else 32, 5)):
         model, x, y = model_and_images("vgg16", width, n, device)
@@ -73,10 +80,12 @@ def _ours(attack: str, model: nn.Module, x: Tensor, y: Tensor, precision: str = 
 def _candidates(attack: str, model: nn.Module, compiled: nn.Module | None, x: Tensor, y: Tensor) -> dict[str, Attack]:
     candidates = {
         "plain loop": lambda: plain(attack, model, x, y),
-        "snslib": _ours(attack, model, x, y),
+        "snslib": _ours(attack, model, x, y, "tf32"),  # on a CPU that is float32
     }
     if compiled is not None:
-        candidates["snslib, compiled"] = _ours(attack, compiled, x, y)
+        candidates["snslib, compiled"] = _ours(attack, compiled, x, y, "tf32")
+        candidates["snslib, float32"] = _ours(attack, model, x, y)
+        candidates["snslib, no graph"] = _without_graph(candidates["snslib"])
     if has_bfloat16(x.device.type):
         candidates["snslib, bfloat16"] = _ours(attack, model, x, y, "bfloat16")
         if compiled is not None:
@@ -90,6 +99,17 @@ def _candidates(attack: str, model: nn.Module, compiled: nn.Module | None, x: Te
         if run := make(attack, model, x, y):
             candidates[library] = run
     return candidates
+
+
+def _without_graph(run: Attack) -> Attack:
+    def each_operation() -> Tensor:
+        os.environ["SNSLIB_GRAPHS"] = "0"
+        try:
+            return run()
+        finally:
+            del os.environ["SNSLIB_GRAPHS"]
+
+    return each_operation
 
 
 def plain(attack: str, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:

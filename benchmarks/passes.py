@@ -11,7 +11,8 @@ from setting import model_and_images
 from timing import interleaved, row
 from torch import Tensor, nn
 
-from snslib.inference import autocast, fast_memory_format, folded, has_bfloat16
+from snslib.inference import fast_memory_format, folded
+from snslib.precision import autocast, has_bfloat16
 
 NETWORKS = (
     # name, width, images, side

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snslib.inference import has_bfloat16
+from snslib.precision import has_bfloat16
 
 ROOT = Path(__file__).parent.parent
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.slow
 def test_a_toy_run_of_every_section_in_one_process() -> None:
     before = {path: path.stat().st_mtime_ns for path in (ROOT / "results").iterdir()}
-    sections = ["attacks", "sensitivity", "sns_epoch", "kernels", "passes"]
+    sections = ["attacks", "sensitivity", "sns_epoch", "pat_step", "kernels", "passes"]
     done = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "run.py", "--device", "cpu", "--quick", "--only", *sections],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -34,7 +34,7 @@ def test_a_toy_run_of_every_section_in_one_process() -> None:
     ours = [row for row in rows["attacks"] if row["library"] == "snslib"]
     assert {row["attack"] for row in ours} == {"PGD-10", "MI-FGSM-10", "FGSM"}
     assert all(row["same_pixels"] > 0.99 for row in ours)
-    for name, key in {"sensitivity": "how", "sns_epoch": "how", "kernels": "how"}.items():
+    for name, key in {"sensitivity": "how", "sns_epoch": "how", "pat_step": "how", "kernels": "how"}.items():
         assert any("snslib" in str(row[key]) for row in rows[name])
     assert sum(row["chosen"] is True for row in rows["passes"]) == 1 + has_bfloat16("cpu")  # one way per precision
     assert {path: path.stat().st_mtime_ns for path in (ROOT / "results").iterdir()} == before

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from snslib.inference import PRECISIONS, autocast, fast_memory_format, must_be_contiguous
+from snslib.inference import fast_memory_format, must_be_contiguous
+from snslib.precision import PRECISIONS, autocast
 
 ROOT = Path(__file__).parent.parent
 RECORD = json.loads((ROOT / "results" / "convolutions.json").read_text())

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pytest
 from markdown import table_rows
 
 from snslib.book import tables
 from snslib.claims.criteria.speed import Aim
+from snslib.study import speed_goals
+from snslib.study.speed_goals import Goal
 from snslib.study.speed_records import SpeedRecords
 
 Row = dict[str, Any]
@@ -101,6 +104,24 @@ def test_the_slowest_page_comes_first() -> None:
     slow = {"page": "api", "bytes": 1_524_959, "seconds": 1.5, "longest": 1.75}
     _, *rows = table_rows(tables.speed_pages(measured("pages", quick, slow)))
     assert rows == [["api", "1,525", "1.50", "1.75"], ["intro", "97", "0.50", "0.75"]]
+
+
+def test_a_gpu_is_held_to_its_goals_and_a_goal_that_was_missed_is_bold(monkeypatch: pytest.MonkeyPatch) -> None:
+    goals = [
+        Goal("PGD-10", "plain loop", "attacks", {"library": "snslib"}, 3.0, other={"library": "art"}),
+        Goal("FGSM", "plain loop", "attacks", {"library": "snslib"}, 1.0),
+        Goal("step", "milliseconds", "pat_step", {}, 18, at_most=True),
+    ]
+    monkeypatch.setattr(speed_goals, "read", lambda: goals)
+    rows = [{"library": "art", "faster": 0.5}, {"library": "snslib", "faster": 1.171}]
+    shown = tables.speed_gpu("gpu-2026", {"attacks": {"rows": rows}})
+    assert table_rows(shown) == [
+        ["what", "against", "snslib", "another way", "goal", ""],
+        ["PGD-10", "plain loop", "1.17", "0.50", "3", "**missed**"],
+        ["FGSM", "plain loop", "1.17", "–", "1", "reached"],
+        ["step", "milliseconds", "–", "–", "at most 18", "not measured"],
+    ]
+    assert "gpu-2026" in shown.caption
 
 
 def test_an_aim_that_was_missed_is_bold() -> None:

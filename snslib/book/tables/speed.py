@@ -8,6 +8,7 @@ from IPython.display import Markdown
 from snslib.book.tables.markdown import markdown_table
 from snslib.book.text import MODEL_NAMES
 from snslib.claims.criteria.speed import Aim
+from snslib.study import speed_goals
 from snslib.study.speed_records import SpeedRecords
 
 
@@ -154,6 +155,25 @@ def speed_pages(records: SpeedRecords) -> Markdown:
         "the slowest first."
     )
     return markdown_table(["page", "kB", "median, s", "longest, s"], lines, caption, "tbl-speed-pages", "lrrr")
+
+
+def speed_gpu(name: str, sections: Mapping[str, Any]) -> Markdown:
+    """What a record of a GPU has of each goal in ``benchmarks/goals.json``.
+
+    Args:
+        name: of the record, which tells device and date.
+        sections: name to section, as ``benchmarks/run.py`` writes them.
+    """
+    heading, *lines = speed_goals.lines(sections)
+    bold = {"missed": "**missed**"}
+    caption = (
+        f"Recorded on a GPU ({name}): times as fast as what stands under *against*, VGG-16 at width 1 with batches of "
+        "128; and *another way*, which is torchattacks for attacks, `torch.compile` for kernels. Where the input of a "
+        "kernel is small, a copy of it is little but the time of starting it, and the goal is to take one and a half "
+        "times as long at most."
+    )
+    rows = [[*line[:-1], bold.get(line[-1], line[-1])] for line in lines]
+    return markdown_table(heading, rows, caption, "tbl-speed-gpu", "llrrrl")
 
 
 def speed_aims(aims: list[Aim]) -> Markdown:
