@@ -1,8 +1,9 @@
 """Run a notebook for every combination of some parameters, in parallel, and put what came out side by side.
 
-    python book/sweep.py NOTEBOOK "NAME=VALUE,VALUE ..." [NAME=VALUE ...]
+    python book/sweep.py NOTEBOOK "NAME=VALUE,VALUE ..." [NAME=VALUE ...] [SCHEDULER=tcp://HOST:8786]
 
 The first argument names a notebook without its ending, the second the grid, the others are parameters of every run.
+With SCHEDULER, the workers of a Dask cluster run them.
 Into `sweeps/NOTEBOOK/` go the executed notebooks, and for each sweep a table with one line per run and a figure,
 `accuracy_NAME-VALUE,VALUE_NAME-VALUE.csv` and `.svg`. As in the book, a notebook that is there is run again only when
 what it depended on has changed, or it itself: the same command goes on after an interruption. Of several sweeps of one
@@ -24,6 +25,7 @@ import joblib
 import matplotlib.pyplot as plt
 from execute import ROOT, KernelDiedError, VariableError, parse_variables
 from matplotlib.figure import Figure
+from points import Run, networks_of, run_on, settings_of
 from sklearn.model_selection import ParameterGrid
 
 from snslib import files
@@ -31,9 +33,6 @@ from snslib.book.figures import use_style
 from snslib.book.figures.fig3b import COLUMNS
 from snslib.book.figures.style import literal
 from snslib.study import measurements as measure
-from snslib.study import settings
-from snslib.study.networks import Networks
-from snslib.study.settings import Settings
 
 
 def parse_grid(text: str) -> list[dict[str, Any]]:
@@ -75,29 +74,36 @@ def run(root: Path, source: Path, target: Path, parameters: dict[str, Any], dige
     return title
 
 
-def run_all(source: Path, folder: Path, points: list[dict[str, Any]], labels: list[str]) -> None:
+def run_all(
+    source: Path, folder: Path, points: list[dict[str, Any]], labels: list[str], scheduler: str | None = None
+) -> None:
     """Run a notebook for every point that has no result of just that yet, several at once, and say how far that is.
 
-    The first one runs alone: it trains what the others start from, too. Raises PapermillExecutionError where a cell
-    raises, EndedEarlyError where the sweep is ended from outside.
+    The first one runs alone: it trains what the others start from, too. They run here, or on the workers of a
+    scheduler. Raises PapermillExecutionError where a cell raises, EndedEarlyError where the sweep is ended from
+    outside, and with a scheduler what points.run_on does.
     """
     notebook, done = execute.read_notebook(source), 0
-    tasks = []
+    runs: dict[str, Run] = {}
     for place, (point, label) in enumerate(zip(points, labels, strict=True), start=1):
         title, target = f"[{place}/{len(points)}] {label}", folder / f"{name_of(point)}.ipynb"
         digest = execute.run_digest(execute.ROOT, notebook, point)
         if execute.up_to_date(target, digest):
             print(f"{title}: is there already", flush=True)
         else:
-            tasks.append(joblib.delayed(run)(ROOT, source, target, point, digest, title))
-    there, began = len(points) - len(tasks), time.monotonic()
+            runs[title] = (target, point, digest)
+    there, began = len(points) - len(runs), time.monotonic()
 
     def finished() -> str:
         return f"{there + done} of {len(points)} runs are finished and kept in {folder}, as are the models of all."
 
     with execute.ending_in_words(finished):
-        for done, title in enumerate(results_of(tasks), start=1):
-            spent, rest = time.monotonic() - began, len(tasks) - done
+        if scheduler is not None:
+            ended = run_on(scheduler, source, runs)
+        else:
+            ended = results_of([joblib.delayed(run)(ROOT, source, *one, title) for title, one in runs.items()])
+        for done, title in enumerate(ended, start=1):
+            spent, rest = time.monotonic() - began, len(runs) - done
             print(f"{title}: done; {spent:.0f} s so far, about {spent / done * rest:.0f} s left", flush=True)
 
 
@@ -113,15 +119,9 @@ def results_of(tasks: list[Any]) -> Iterator[Any]:
         raise KernelDiedError("a process that ran a notebook died") from error
 
 
-def settings_of(point: dict[str, Any]) -> Settings:
-    """The settings of a run."""
-    return settings.from_parameters({name: value for name, value in point.items() if name != "defense"})
-
-
 def accuracies(points: list[dict[str, Any]]) -> list[dict[str, float]]:
     """The accuracy record of each run's defense, which its notebook has made."""
-    of_points = [(Networks(settings_of(point)), point.get("defense", "sns_sen_adv")) for point in points]
-    return [measure.accuracy(networks, defense).result for networks, defense in of_points]
+    return [measure.accuracy(*networks_of(point)).result for point in points]
 
 
 def draw(title: str, labels: list[str], shares: list[dict[str, float]]) -> Figure:
@@ -152,6 +152,7 @@ def sweep(arguments: list[str]) -> None:
         raise VariableError('expected a notebook and a grid, for example 04_sns_training "lam=1,5 fraction=0.05,0.1"')
     name, grid, *others = arguments
     shared, points = parse_variables(others), parse_grid(grid)
+    scheduler = shared.pop("scheduler", None)
     sources = {path.stem: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
     if name not in sources:
         raise VariableError(f"no notebook {name!r}; there are {', '.join(sources)}")
@@ -160,7 +161,7 @@ def sweep(arguments: list[str]) -> None:
     seeds = [settings_of(point).seed for point in given]  # a bad value ends here
     folder = ROOT / "sweeps" / name
     with execute.alone(folder / ".lock", f"sweep of {name}"):
-        run_all(sources[name], folder, given, labels)
+        run_all(sources[name], folder, given, labels, scheduler)
         shares = accuracies(given)
         rows = [{**point, "seed": seed, **share} for point, seed, share in zip(given, seeds, shares, strict=True)]
         choices = {key: ",".join(dict.fromkeys(str(point[key]) for point in points)) for key in points[0]}

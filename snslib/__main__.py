@@ -1,6 +1,6 @@
-"""``python -m snslib``: train a model, test it, measure its neurons or those of any model, look after the cache.
+"""``python -m snslib``: train a model, test it, measure its neurons or those of any model, grade, look after the cache.
 
-All but ``neurons`` and ``cache`` run in one process or in those of torchrun.
+All but ``neurons``, ``grade`` and ``cache`` run in one process or in those of torchrun.
 """
 
 import argparse
@@ -19,12 +19,14 @@ import torch
 from snslib import ending
 from snslib.arguments import parse
 from snslib.attacks import ATTACKS
+from snslib.exercises.grading import grade as grading
+from snslib.exercises.grading import report as grades
 from snslib.profile import measure as any_model
 from snslib.profile import options as profile_options
 from snslib.sensitivity import top_neurons
 from snslib.study import cache as caches
 from snslib.study import measurements as measure
-from snslib.study import records, settings, side_by_side
+from snslib.study import over_machines, records, settings, side_by_side
 from snslib.study.defenses import DEFENSES
 from snslib.study.networks import Networks
 from snslib.study.records import Record
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, or else that of :func:`snslib.ending.run`, which says why in one line."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     command = ending.command_line() if arguments is None else f"{PROGRAM} {shlex.join(words)}"
-    kept = "" if words[:1] == ["neurons"] else "what was trained and measured before is kept"
+    kept = "" if words[:1] in (["neurons"], ["grade"]) else "what was trained and measured before is kept"
     return ending.run(partial(_run, words), PROGRAM, command, kept, debug="--debug" in words)
 
 
@@ -48,6 +50,9 @@ def _run(words: list[str]) -> int:
     options = vars(_parser(words).parse_args(words))
     if options["command"] == "neurons":
         print("\n".join(neurons({name: options[name] for name in profile_options.options()})))
+        return 0
+    if options["command"] == "grade":
+        print("\n".join(grade(options)))
         return 0
     if options["command"] == "cache":
         print("\n".join(cache(options["out"], options["clear"], options["older_than"])))
@@ -94,7 +99,15 @@ def reproduce(networks: Networks, options: dict[str, Any]) -> list[str]:
     rows = options["rows"].split(",") if options["rows"] else None
     hours = float("inf") if options["hours"] is None else parse("hours", options["hours"], float)
     jobs = 1 if options["jobs"] is None else parse("jobs", options["jobs"], int)
-    side_by_side.reproduce(networks.settings, networks.folder, rows, hours, networks.progress, jobs)
+    where = (networks.settings, networks.folder, rows, hours, networks.progress)
+    if options["scheduler"] is None:
+        side_by_side.reproduce(*where, jobs)
+    else:
+        for name in ("jobs", "device"):
+            if options[name] is not None:
+                remedy = f"leave out --{name}"
+                raise ValueError(f"{name}: with --scheduler a worker does one row on its own device; {remedy}")
+        over_machines.reproduce(options["scheduler"], *where)
     return [str(pretrained.RESULTS / folder_of(networks.settings))]
 
 
@@ -112,6 +125,21 @@ def neurons(options: dict[str, Any]) -> list[str]:
         top = " ".join(map(str, found.omega[layer].tolist()[:5]))
         lines.append(f"{layer:<{width}} {len(values):7} {values.mean():8.4g}  {top}")
     return [*lines, str(Path(out).expanduser() / "report.html")]
+
+
+def grade(options: dict[str, Any]) -> list[str]:
+    """Per student the points, and where the table and the page are."""
+    folder: Path = options["folder"].expanduser()
+    out = Path(options["out"] or f"grades-{folder.resolve().name}").expanduser()
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"out: {out} lies among the hand-ins, and would be taken for one; name another folder")
+    limits = {name: parse(name, options[name], float) for name in ("timeout", "memory") if options[name] is not None}
+    seed = None if options["seed"] is None else parse("seed", options["seed"], int)
+    verdicts, seed = grading.grade(folder, **limits, seed=seed, points=options["points"], progress=_progress)
+    grades.write(out, verdicts, seed)
+    lines = [f"{student}: {points}" for student, _, points in grades.totals(verdicts)]
+    lines.append(f"with --seed {seed} the same tasks come again")
+    return [*lines, str(out / grades.CSV), str(out / grades.PAGE)]
 
 
 def cache(out: Path | None, clear: str | None, older_than: str | None) -> list[str]:
@@ -139,6 +167,7 @@ EXAMPLES = {  # of their arguments
     "reproduce": "--profile cifar10-small --rows pat,alp --hours 8",
     "sensitivity": "--defense vanilla --attack fgsm --split train --fraction 0.2",
     "neurons": "--network torchvision:resnet50 --weights resnet50.pth --data photos --out report",
+    "grade": "submitted --timeout 30 --points points.toml",
     "cache": "--clear leftovers --older-than 7",
 }
 
@@ -156,6 +185,8 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
             command.add_argument("--hours", metavar="NUMBER", help="begin nothing after so many")
             text = "rows at once, each in a process of its own (1)"
             command.add_argument("--jobs", metavar="N", help=text)
+            text = "of a Dask cluster, tcp://HOST:8786; each of its workers does a row at a time"
+            command.add_argument("--scheduler", metavar="ADDRESS", help=text)
         else:
             text = "of the model, which is trained where it is missing"
             _add_choice(command, "defense", DEFENSES, "sns_sen_adv", text)
@@ -171,6 +202,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
             default = "" if getattr(profile, field) is None else f" ({shown[field]})"
             group.add_argument(_option(field), metavar=metavar, help=text + default)
     _add_neurons(commands)
+    _add_grade(commands)
     _add_cache(commands)
     return parser
 
@@ -181,6 +213,22 @@ def _add_neurons(commands: Any) -> None:
     for name, (_, text) in profile_options.options().items():
         text += " (neurons-NAME)" * (name == "out")
         command.add_argument(_option(name), metavar="VALUE", required=name in ("network", "data"), help=text)
+
+
+def _add_grade(commands: Any) -> None:
+    about = "run students' hand-ins apart, judge them on tasks that they have not seen, and write a table and a page"
+    command = _add_command(commands, "grade", about)
+    text = "with a notebook (.ipynb), a script (.py) or a folder of them per student"
+    command.add_argument("folder", type=Path, metavar="FOLDER", help=text)
+    for name, metavar, text in (
+        ("timeout", "SECONDS", "for a hand-in's definitions, and for each exercise (60)"),
+        ("memory", "GIB", "that a hand-in may take besides Python and PyTorch (2)"),
+        ("seed", "N", "of the tasks (drawn, and told at the end)"),
+        ("out", "FOLDER", "for grades.csv and grades.html (grades-NAME)"),
+    ):
+        command.add_argument(_option(name), metavar=metavar, help=text)
+    text = "of points per exercise, instead of snslib/exercises/grading/points.toml"
+    command.add_argument("--points", type=Path, metavar="FILE", help=text)
 
 
 def _add_cache(commands: Any) -> None:

@@ -67,8 +67,7 @@ def reproduce(
             under the name of the data set; too few classes or test images for what is measured; no room on a disk for
             what is written. All of it is noticed before anything is trained.
     """
-    if not hours >= 0:
-        raise ValueError(f"hours: expected a number >= 0, got {hours!r}")
+    deadline(hours)
     in_order = wanted(base, rows)
     networks = Networks(base, folder, progress)
     check(networks, in_order)
@@ -85,6 +84,13 @@ def reproduce(
             step()
         seconds.append(time.perf_counter() - began - spent)
     measure_between_rows(networks)
+
+
+def deadline(hours: float) -> float:
+    """When those hours are over, in seconds since 1970; ValueError for what is no number >= 0."""
+    if not hours >= 0:
+        raise ValueError(f"hours: expected a number >= 0, got {hours!r}")
+    return time.time() + 3600 * hours
 
 
 def wanted(base: Settings, rows: Collection[str] | None) -> list[str]:
@@ -167,6 +173,20 @@ def _of_row(name: str, networks: Networks) -> Networks:
 
 def _stem(name: str, base: Settings) -> str:
     return name if base.seed == 0 else f"{name}-seed{base.seed}"
+
+
+def published_files(name: str, networks: Networks) -> list[Path]:
+    """Where a row is published, its model and its records, whether they are there yet or not."""
+    base = networks.settings
+    return [pretrained.RESULTS / folder_of(base) / f"{_stem(name, base)}{kind}" for kind in (".safetensors", ".json")]
+
+
+def models_before(name: str, networks: Networks) -> list[Path]:
+    """Where the models are kept that a row needs besides its own: those it starts from and attacks, and the vanilla."""
+    of_row, defense = _of_row(name, networks), ROWS[name].defense
+    before = [(networks, "vanilla"), *room.with_what_it_needs(of_row, defense)]
+    own, paths = of_row.model_path(defense), [each.model_path(other) for each, other in before]
+    return [path for path in dict.fromkeys(paths) if path != own]
 
 
 def _neurons_are_measured(settings: Settings) -> bool:

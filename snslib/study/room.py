@@ -44,7 +44,7 @@ class Needed:
 def needed(wanted: Iterable[tuple[Networks, str]]) -> Needed:
     """What is written until networks of some settings are trained by defenses, and all that these need before."""
     total, seen = Needed(), set[Path]()
-    for networks, defense in (each for one in wanted for each in _with_what_it_needs(*one)):
+    for networks, defense in (each for one in wanted for each in with_what_it_needs(*one)):
         path = networks.model_path(defense)
         if path in seen or path.exists():
             continue
@@ -98,7 +98,8 @@ def _same_disk(*folders: Path) -> bool:
     return len({folder.stat().st_dev for folder in there}) == 1
 
 
-def _with_what_it_needs(networks: Networks, defense: str) -> Iterator[tuple[Networks, str]]:
+def with_what_it_needs(networks: Networks, defense: str) -> Iterator[tuple[Networks, str]]:
+    """Networks and defense, after those of the networks that are trained before."""
     how = DEFENSES[defense]
     yield from ((source, "vanilla") for source in how.attacked(networks))
     if how.starts_from:

@@ -47,21 +47,21 @@ def reproduce(
         return
     if parallel.world_size() > 1:
         raise ValueError(f"jobs: {jobs} rows at once are for one process; leave out --jobs, or torchrun")
-    began, networks = time.perf_counter(), Networks(base, folder, progress)
+    until, networks = reproduction.deadline(hours), Networks(base, folder, progress)
     first, *others = reproduction.wanted(base, rows)
     reproduction.check(networks, [first, *others])
-    one = partial(_reproduce_one, base, folder)
     for group in ([first], others):
-        left = max(0.0, hours - (time.perf_counter() - began) / 3600)
-        _at_once(partial(one, left), group, jobs, progress)
+        _at_once(partial(_reproduce_one, base, folder, until), group, jobs, progress)
     reproduction.measure_between_rows(networks)
 
 
-def _reproduce_one(base: Settings, folder: Path | None, hours: float, row: str) -> None:
+def _reproduce_one(base: Settings, folder: Path | None, until: float, row: str) -> None:
+    """A row whose steps begin before a time, in seconds since 1970."""
+
     def show(line: str) -> None:
         print(f"{row}: {line}", file=sys.stderr, flush=True)
 
-    reproduction.reproduce(base, folder, [row], hours, show)
+    reproduction.reproduce(base, folder, [row], max(0.0, until - time.time()) / 3600, show)
 
 
 def _at_once(work: Callable[[str], None], rows: Collection[str], jobs: int, progress: Callable[[str], None]) -> None:

@@ -13,7 +13,7 @@ from snslib.attacks import ATTACKS, pgd
 from snslib.data import Split, to_float
 from snslib.evaluation import corruptions
 from snslib.hooks import record, suppress
-from snslib.inference import PRECISIONS
+from snslib.precision import PRECISIONS
 from snslib.sensitivity import dual_pairs, neuron_sensitivity, top_neurons
 from snslib.study import measurements as measure
 from snslib.study import settings
