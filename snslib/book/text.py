@@ -96,10 +96,12 @@ def source(*records: Record) -> Markdown:
     seeds = sorted({entry.seed for entry in records})
     when = "Recorded" if first.published else "Computed live"
     precisions = sorted({entry.config["trained"]["schedule"]["precision"] for entry in records})
+    measured_in = sorted({_measured_in(entry.provenance) for entry in records} - {"float32"})
     parts = [
         f"{when}: {first.data['name']} ({first.data['origin']})",
         f"{MODEL_NAMES[trained['model']]} at width {trained['width']:g}",
         f"trained in {' or '.join(precisions)}",
+        f"measured in {' or '.join(measured_in)}" if measured_in else "",
         images,
         f"eps {first.config['attack']['eps'] * 255:g}/255",
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}",
@@ -110,6 +112,15 @@ def source(*records: Record) -> Markdown:
     ]
     line = "*" + " · ".join(plain(part) for part in parts if part) + "*"
     return Markdown(line, metadata={"records": [record.as_json() for record in records]})
+
+
+def _measured_in(provenance: Mapping[str, Any]) -> str:
+    """The precision of a measurement.
+
+    A record that does not say is from before float32 was float32 on a GPU, too: PyTorch's default was.
+    """
+    on_gpu = str(provenance.get("device", "")).startswith("cuda")
+    return str(provenance.get("precision", "float32 with convolutions in TF32" if on_gpu else "float32"))
 
 
 def machines(sections: Mapping[str, dict[str, Any]]) -> Markdown:

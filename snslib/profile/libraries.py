@@ -1,7 +1,8 @@
 """Packages that have classifiers by name: how each builds one, and what images it takes."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from torch import nn
 
 from snslib.arguments import near
 from snslib.profile import checkpoints
+from snslib.training import pretrained
 
 Preset = tuple[int | None, Sequence[float] | None, Sequence[float] | None]  # image size in pixels, mean and std
 
@@ -124,6 +126,36 @@ class _Transformers(Library):
         return cut if isinstance(cut, int) else cut.get("height", cut.get("shortest_edge")), mean, std
 
 
+class _Published(Library):
+    """The networks of ``results/``, each with its own weights. They take images in [0, 1]."""
+
+    takes = "DATA/NETWORK/ROW"
+    has_weights = True
+
+    def check(self, name: str) -> None:
+        with _named_model():
+            pretrained.path_of(name)
+
+    def build(self, name: str, num_classes: int | None, own_weights: bool) -> nn.Module:
+        if num_classes is not None:
+            raise ValueError(f"num_classes: snslib:{name} has its own, got {num_classes}")
+        with _named_model():
+            return pretrained.load_pretrained(name)
+
+    def preset(self, name: str, model: nn.Module) -> Preset:
+        _, state = pretrained.read(pretrained.path_of(name), only_state=True, name=name)
+        return state["image_size"], (0, 0, 0), (1, 1, 1)
+
+
+@contextmanager
+def _named_model() -> Iterator[None]:
+    """What is raised of the name of a published model speaks of the argument that it was given as."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(str(error).replace("name: ", "model: ", 1)) from error
+
+
 def _unless_none(**arguments: object) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
@@ -132,4 +164,9 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-LIBRARIES: dict[str, Library] = {"torchvision": _Torchvision(), "timm": _Timm(), "transformers": _Transformers()}
+LIBRARIES: dict[str, Library] = {
+    "torchvision": _Torchvision(),
+    "timm": _Timm(),
+    "transformers": _Transformers(),
+    "snslib": _Published(),
+}

@@ -37,7 +37,8 @@ LABELS = ("folders", "predicted")
 def profile(
     model: Annotated[
         str | nn.Module,
-        "torchvision:NAME, timm:NAME, transformers:NAME_OR_FOLDER, or package.module:function returning an nn.Module",
+        "torchvision:NAME, timm:NAME, transformers:NAME_OR_FOLDER, snslib:DATA/NETWORK/ROW for a recorded network, or "
+        "package.module:function returning an nn.Module",
     ],
     data: Annotated[
         str | Path | Split, "folder of images; of the class folders in it, by name or by number, the i-th is output i"

@@ -96,8 +96,9 @@ def load_model(
     Args:
         name: "torchvision:NAME" or "timm:NAME", a classifier of these packages, with random weights unless ``weights``
             are given; "transformers:NAME_OR_FOLDER", an image classifier as ``save_pretrained`` or the hub has it, with
-            its own weights unless others are given; or "package.module:function", what the function (or class) returns
-            when it is called without arguments. timm and transformers have to be installed.
+            its own weights unless others are given; "snslib:DATA/NETWORK/ROW", a network of ``results/``, such as
+            "snslib:cifar10/vgg16-w0.25/pat"; or "package.module:function", what the function (or class) returns when it
+            is called without arguments. timm and transformers have to be installed.
         weights: a file with a state dict, .safetensors or as ``torch.save`` writes it, also within a checkpoint:
             see :func:`snslib.profile.unwrapping.load_weights`. The files that torchvision publishes for
             googlenet and inception_v3 are for images normalised by a mean and std of 0.5.

@@ -25,17 +25,7 @@ def load_pretrained(name: str, device: torch.device | str = "cpu") -> nn.Module:
         ValueError: no model of that name in ``results/``, with those that there are; or a file that is damaged or holds
             another model.
     """
-    path = arguments.inside("name", RESULTS, f"{name}.safetensors")
-    if not path.exists() and state_alone(path).exists():
-        width, row = path.parent.name.rpartition("-w")[2], path.stem.partition("-seed")[0]
-        again = f"python -m snslib reproduce --profile {path.parent.parent.name} --rows {row}"
-        raise ValueError(f"name: the weights of {name} (width {width}) are not kept here; this trains them: {again}")
-    if not path.exists():
-        there = [str(file.relative_to(RESULTS).with_suffix("")) for file in sorted(RESULTS.glob("*/*/*.safetensors"))]
-        raise ValueError(
-            f"name: no model {name!r} in {RESULTS}; there are {', '.join(there) or 'none'}"
-            + ("" if RESULTS.exists() else " (they come with a checkout of the repository)")
-        )
+    path = path_of(name)
     try:
         tensors, state = read(path, name=name)
         if state.get("name", name) != name:
@@ -45,6 +35,23 @@ def load_pretrained(name: str, device: torch.device | str = "cpu") -> nn.Module:
     model = build_model(state["recipe"]["model"], len(state["classes"]), state["recipe"]["width"], state["image_size"])
     model.load_state_dict(tensors)
     return model.to(device).eval()
+
+
+def path_of(name: str) -> Path:
+    """The file of a published model; name and errors as in :func:`load_pretrained`, but for what is in the file."""
+    path = arguments.inside("name", RESULTS, f"{name}.safetensors")
+    if not path.exists() and state_alone(path).exists():
+        width, row = path.parent.name.rpartition("-w")[2], path.stem.partition("-seed")[0]
+        profile = path.parent.parent.name + ("" if width == "1" else "-small")
+        again = f"python -m snslib reproduce --profile {profile} --rows {row}"
+        raise ValueError(f"name: the weights of {name} (width {width}) are not kept here; this trains them: {again}")
+    if not path.exists():
+        there = [str(file.relative_to(RESULTS).with_suffix("")) for file in sorted(RESULTS.glob("*/*/*.safetensors"))]
+        raise ValueError(
+            f"name: no model {name!r} in {RESULTS}; there are {', '.join(there) or 'none'}"
+            + ("" if RESULTS.exists() else " (they come with a checkout of the repository)")
+        )
+    return path
 
 
 def state_alone(path: Path) -> Path:

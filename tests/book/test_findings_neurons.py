@@ -81,6 +81,23 @@ def test_the_papers_lists_are_described_as_they_are() -> None:
     assert text.count("\n- Table 4: ") == len(paper.notes(4))
 
 
+def test_the_layer_whose_lists_are_furthest_from_the_papers_is_named() -> None:
+    """The paper's own lists, but for conv4, whose lists have nothing in common any more."""
+    lists = paper.targeted_neurons()
+    lists["conv4"] = [[1000 + target, 1010 + target] for target in range(10)]
+    words = findings.lists_beside_paper(targeted(sensitive=lists)).data
+    assert "furthest apart at **conv4**. There, 9 of the 16 neurons that the paper's lists name" in words
+    assert "in the recorded lists, 0 of the 20 are." in words
+
+
+def test_the_size_of_the_difference_counts_and_not_its_sign() -> None:
+    lists = paper.targeted_neurons()
+    lists["conv13"] = [[5, 6]] * 10
+    words = findings.lists_beside_paper(targeted(sensitive=lists)).data
+    assert "apart at **conv13**. There, 0 of the" in words
+    assert "recorded lists, 2 of the 2 are." in words
+
+
 def test_targets_that_are_not_first_are_named() -> None:
     missed = findings.first_of_fc(targeted(), ["cat", "dog"]).data
     assert missed.endswith("for **1 of 2** classes; it is another neuron when the target is dog.")

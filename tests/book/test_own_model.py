@@ -1,14 +1,20 @@
 """Table and findings of the chapter on a model of one's own, from a profile made up by hand."""
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from chapters import NOTEBOOKS, read
 from markdown import table_rows
+from torch import nn
+from torchvision import models
 
 from snslib.book import findings, tables
 from snslib.files import write_json
+from snslib.profile import options
 from snslib.profile.layers import Layer
+from snslib.profile.models import load_model
 from snslib.profile.report import Profile
 
 
@@ -66,8 +72,8 @@ def test_an_inactive_layer_is_left_out() -> None:
     profiled = profile(still=[0.0, 0.0], moved=[1.0, 1.0])
     profiled.activation["still"].zero_()
     _, relative, uneven, still = found(profiled)
-    assert "`moved` is moved the least (0.50) and `moved` the most (0.50)" in relative
-    assert "`moved`" in uneven
+    assert relative == "- Relative to its clean output, `moved` is moved by 0.50."
+    assert uneven == "- Neurons are compared in `moved`: its 1 sensitive ones of 2 hold 50% of its sensitivity."
     assert still == "- 2 of 4 neurons never changed."
 
 
@@ -75,6 +81,17 @@ def test_where_nothing_changes_nothing_is_said_of_how_alike_neurons_are() -> Non
     lines = found(profile(first=[0.0, 0.0]))
     assert len(lines) == 3
     assert lines[-1] == "- 2 of 2 neurons never changed."
+
+
+def test_the_commands_of_the_papers_pictures_name_what_there_is() -> None:
+    (cell,) = (cell for cell in read(NOTEBOOKS[7]).cells if "sec-paper-pictures" in cell.source)
+    vgg16, alexnet = (dict(re.findall(r"-p (\w+) (\S+)", block)) for block in cell.source.split("```")[1::2])
+    assert (vgg16["network"], options.from_parameters(vgg16)["layers"]) == ("torchvision:vgg16", ["features.30"])
+    with torch.device("meta"):  # without their weights
+        pools = [models.vgg16().features[30], models.vgg16_bn().features[43]]
+    assert options.from_parameters(alexnet)["n_images"] == 1000
+    pools.append(load_model(alexnet["network"]).get_submodule(alexnet["layers"]))
+    assert {type(pool) for pool in pools} == {nn.MaxPool2d}
 
 
 def test_the_networks_that_were_tried_are_those_of_the_record(results: Path) -> None:

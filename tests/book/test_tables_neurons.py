@@ -20,7 +20,7 @@ def targeted(sensitive: dict[str, list[list[int]]], channels: int = 20) -> Recor
 
 
 def listed(record: Record, classes: list[str]) -> list[list[str]]:
-    return table_rows(tables.targeted_neurons(record, classes, "Caption.", "tbl-name"))
+    return table_rows(tables.targeted_neurons(record, classes, "tbl-targeted-neurons"))
 
 
 def test_six_neurons_are_shown_and_the_target_in_bold_in_fc_alone() -> None:
@@ -40,6 +40,39 @@ def test_a_network_shows_the_papers_layers_where_it_has_them_else_all_or_every_t
     assert header(vgg16) == ["conv1", "conv4", "conv7", "conv11", "conv13", "fc"]
     assert header([*vgg16[:5], "fc"]) == [*vgg16[:5], "fc"]
     assert header([*vgg16[:6], "fc"]) == ["conv1", "conv4", "fc"]
+
+
+def whole(record: Record, classes: list[str], name: str) -> list[list[str]]:
+    return table_rows(tables.whole_lists(record, classes, name))
+
+
+def test_a_whole_list_has_every_neuron_and_in_bold_those_of_all_targets() -> None:
+    conv13 = [[3, 1, 2, 4, 5, 6, 7, 8], [0, 8, 3, 9, 10, 11, 12, 13]]
+    record = targeted({"conv13": conv13, "conv2": [[1], [2]], "fc": [[3, 7], [3, 7]]})
+    assert whole(record, ["cat", "7"], "tbl-lists-upper") == [
+        ["target", "conv13", "fc"],
+        ["3 (cat)", "**3**, 1, 2, 4, 5, 6, 7, **8**", "**3**, 7"],
+        ["7", "0, **8**, **3**, 9, 10, 11, 12, 13", "3, **7**"],
+    ]
+
+
+def test_of_many_logits_ten_are_listed_and_of_an_alexnet_all_layers() -> None:
+    record = targeted({"conv1": [[5], [6]], "fc": [list(range(12)), list(range(10))]})
+    header, [*_, cut], [*_, ten] = whole(record, ["3", "7"], "tbl-recorded-alexnet")
+    assert header == ["target", "conv1", "fc"]
+    assert cut == "0, 1, 2, **3**, 4, 5, 6, 7, 8, 9, …"
+    assert ten == "0, 1, 2, 3, 4, 5, 6, **7**, 8, 9"
+
+
+def test_what_lists_have_in_common_is_counted_layer_by_layer_without_fc() -> None:
+    ours = paper.targeted_neurons() | {"conv1": [[0, 1], [1, 2], [1, 3]], "conv2": [[0], [0], [0]]}
+    header, *rows = table_rows(tables.lists_in_common({"cifar10/vgg16-w0.25": targeted(ours)}))
+    assert header == ["layer", "paper: in a list", "in any", "in all", "width 1/4: in a list", "in any", "in all"]
+    assert rows[0] == ["conv1", "6", "6", "6", "2", "4", "1"]
+    assert [row[0] for row in rows] == ["conv1", "conv4", "conv7", "conv11", "conv13"]
+    conv4, conv11 = rows[1], rows[3]
+    assert conv4[1:] == ["12", "16", "9"] * 2
+    assert conv11[1:] == ["50–51", "59", "49"] * 2
 
 
 def test_a_layer_stands_beside_the_papers_where_that_lists_it() -> None:

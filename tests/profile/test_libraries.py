@@ -13,6 +13,7 @@ from snslib.__main__ import main
 from snslib.data import Split
 from snslib.profile.measure import profile
 from snslib.profile.models import load_model, prepared
+from snslib.training.pretrained import load_pretrained
 
 TIMM = """
     import torch
@@ -204,7 +205,7 @@ def test_a_model_by_name_of_these_packages_from_the_shell(
     ("given", "message"),
     [
         ({"model": "timm:tinynet"}, "^model: timm cannot make 'tinynet'; did you mean tiny_net"),
-        ({"model": "timm:"}, "^model: expected torchvision:NAME, timm:NAME, transformers:NAME_OR_FOLDER or package"),
+        ({"model": "timm:"}, "^model: expected torchvision:NAME, timm:NAME, transformers:NAME_OR_FOLDER, snslib"),
         ({"model": "timm:tiny_net", "num_classes": -1}, "^num_classes: expected an integer from 2"),
         ({"model": "transformers:nowhere"}, r"^model: transformers cannot load 'nowhere' \(OSError: .*config\.json\);"),
         ({"model": "transformers:vit", "num_classes": 3}, "^num_classes: transformers:vit has its own, got 3 without"),
@@ -220,6 +221,45 @@ def test_what_these_packages_do_not_have_is_named(
     with pytest.raises(ValueError, match=message) as error:
         profile(data=split, device="cpu", **given)
     assert "\n" not in str(error.value)
+
+
+ALEXNET = "tiny-imagenet/alexnet-w0.25/vanilla"
+
+
+def test_a_recorded_network_by_name_is_the_one_that_was_published_on_images_as_they_are() -> None:
+    module, source, lines = source_of(f"snslib:{ALEXNET}")
+    assert lines == []
+    assert source.image_size == 64
+    published = load_pretrained(ALEXNET)
+    assert all(torch.equal(value, published.state_dict()[name]) for name, value in module.state_dict().items())
+    torch.manual_seed(0)
+    split = Split(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8), torch.tensor([3, 7]))
+    by_name = profile(f"snslib:{ALEXNET}", split, layers=["pool3"], device="cpu")
+    as_module = profile(published, split, layers=["pool3"])
+    assert by_name.about["weights"] == "as the model was saved"
+    assert torch.equal(by_name.sigma["pool3"], as_module.sigma["pool3"])
+
+
+def test_a_recorded_network_takes_other_weights(tmp_path: Path) -> None:
+    state = load_pretrained(ALEXNET).state_dict()
+    state["fc.bias"] = torch.full_like(state["fc.bias"], 3.0)
+    torch.save(state, tmp_path / "w.pth")
+    module, _, _ = source_of(f"snslib:{ALEXNET}", weights=tmp_path / "w.pth")
+    assert torch.equal(module.fc.bias, state["fc.bias"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"model": "snslib:cifar10/none"}, "^model: no model 'cifar10/none' in .*tiny-imagenet/alexnet-w0.25/vanilla"),
+        ({"model": "snslib:cifar10/vgg16-w1/pat"}, r"^model: the weights of .* are not kept here; this trains them"),
+        ({"model": "snslib:../secret"}, "^model: expected a name in "),
+        ({"model": f"snslib:{ALEXNET}", "num_classes": 9}, "^num_classes: snslib:tiny-image.* has its own, got 9$"),
+    ],
+)
+def test_what_is_not_recorded_is_named_before_anything_is_read(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        profile(data="/nowhere", device="cpu", **given)
 
 
 @pytest.mark.usefixtures("packages")

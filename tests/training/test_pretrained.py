@@ -44,3 +44,11 @@ def test_weights_that_are_not_kept_are_told_with_the_command_that_trains_them() 
         load_pretrained("cifar10/vgg16-w1/pat")
     assert results.state("cifar10/vgg16-w1/pat")["recipe"]["schedule"]["epochs"] == 11
     assert {"pat", "control_adv_online"} <= set(results.trained("cifar10/vgg16-w1"))
+
+
+def test_weights_of_a_narrow_network_are_trained_by_its_own_profile(results: Path) -> None:
+    states = results / "cifar10" / "vgg16-w0.25" / "states"
+    states.mkdir(parents=True)
+    (states / "pat-seed1.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"width 0\.25\) .* reproduce --profile cifar10-small --rows pat$"):
+        load_pretrained("cifar10/vgg16-w0.25/pat-seed1")

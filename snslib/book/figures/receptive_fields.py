@@ -1,6 +1,6 @@
 """Figures of what neurons see: images and their twins, dark where the neuron is inactive (Fig. 4-5, 14-17)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,12 +10,16 @@ from torch import Tensor
 
 from snslib.evaluation.receptive_fields import darkened, examples, intersection_over_union
 from snslib.study.networks import Networks
+from snslib.study.records import Record
+
+LINE = "gold"  # around a mask
 
 
 def receptive_fields(panels: Mapping[str, Mapping[str, tuple[Tensor, Tensor, Tensor, Tensor]]]) -> Figure:
     """Two rows of images per neuron, benign above adversarial, darkened outside of its masks; panels side by side.
 
-    Under each pair stands the intersection over union of its masks, "–" where both are empty.
+    A line runs around each mask, so that it is seen in a dark image too. Under each pair stands how much of its masks
+    is shared, their intersection over union, "–" where both are empty.
 
     Args:
         panels: title, such as "sensitive", to neurons, each a label to (x, x', mask, mask'): the images that activate
@@ -31,25 +35,30 @@ def receptive_fields(panels: Mapping[str, Mapping[str, tuple[Tensor, Tensor, Ten
         axes = part.subplots(2 * rows, columns, squeeze=False)
         for place, (label, (x, x_adv, mask, mask_adv)) in enumerate(neurons.items()):
             benign, adversarial = axes[2 * place], axes[2 * place + 1]
-            benign[0].set_ylabel(f"{label}\nbenign", fontsize=9)
+            benign[0].set_ylabel(f"neuron {label}\nbenign", fontsize=9)
             adversarial[0].set_ylabel("attacked", fontsize=9)
             for column, overlap in enumerate(intersection_over_union(mask, mask_adv).tolist()):
                 _show(benign[column], x[column], mask[column])
                 _show(adversarial[column], x_adv[column], mask_adv[column])
-                adversarial[column].set_xlabel("–" if np.isnan(overlap) else f"{overlap:.2f}", fontsize=9)
+                shared = "–" if np.isnan(overlap) else f"{overlap:.2f}"
+                adversarial[column].set_xlabel("shared " * (column == 0) + shared, fontsize=9)
     plt.close(fig)
     return fig
 
 
-def vanilla_neurons(networks: Networks, layer: str, groups: Mapping[str, Sequence[int]]) -> Figure:
-    """Neurons of the vanilla network on the test images that activate them most, and on their twins under PGD.
+def vanilla_neurons(networks: Networks, regions: Record) -> Figure:
+    """The three most and the three least sensitive neurons of a layer of the vanilla network, from either end.
+
+    Each is shown on the test images that activate it most, and on their twins under PGD: Fig. 14-15 for pool2 of
+    VGG-16, Fig. 16-17 for pool3 of AlexNet.
 
     Args:
         networks: of a setting; the network is trained first where it is not there.
-        layer: one with maps of several positions, such as pool2.
-        groups: title, such as "most sensitive", to neurons; all of them with as many.
+        regions: of it, from :func:`snslib.study.measurements.regions`.
     """
-    model, pgd = networks.model("vanilla"), networks.attacks["pgd"]
+    model, pgd, layer = networks.model("vanilla"), networks.attacks["pgd"], regions.config["layer"]
+    units = regions.result["units"]
+    groups = {"most sensitive": units["sensitive"][:3], "least sensitive": units["insensitive"][:-4:-1]}
     panels = {
         title: dict(zip(map(str, neurons), examples(model, networks.test, pgd, layer, neurons), strict=True))
         for title, neurons in groups.items()
@@ -59,5 +68,7 @@ def vanilla_neurons(networks: Networks, layer: str, groups: Mapping[str, Sequenc
 
 def _show(ax: Axes, image: Tensor, mask: Tensor) -> None:
     ax.imshow(darkened(image, mask).permute(1, 2, 0).numpy(force=True), vmin=0, vmax=1, interpolation="nearest")
+    if mask.any() and not mask.all():
+        ax.contour(mask.numpy(force=True), levels=[0.5], colors=[LINE], linewidths=0.8)
     ax.set(xticks=[], yticks=[])
     ax.grid(False)

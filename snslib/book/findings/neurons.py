@@ -14,6 +14,7 @@ from snslib.claims.criteria.neurons import lose_regions_more, peaks, target_is_f
 from snslib.claims.numbers import targeted
 from snslib.claims.numbers.suppression import WAYS, accuracy_at, best_beta, largest_rise
 from snslib.evaluation import neuron_sets
+from snslib.overlap import total_jaccard
 from snslib.study.records import Record
 
 # --- parts of the chapter; `record` is of measurements.targeted_neurons where nothing else is said ---
@@ -86,6 +87,27 @@ They are in `snslib/claims/paper_data`, with nothing repaired:
 
 </details>
 """)
+
+
+def lists_beside_paper(record: Record) -> Markdown:
+    """The layer at which the whole lists of sensitive neurons differ most from the paper's, by Eq. 8.
+
+    Args:
+        record: of :func:`snslib.study.measurements.targeted_neurons`, of a network with the layers of Tables 3 and 4.
+    """
+    printed, ours = paper.targeted_neurons(), record.result["sensitive"]
+    shared = {layer: total_jaccard(printed[layer]) - total_jaccard(ours[layer]) for layer in printed if layer != "fc"}
+    layer = max(shared, key=lambda name: abs(shared[name]))
+
+    def counts(lists: Sequence[Sequence[int]]) -> str:
+        sets = [set(neurons) for neurons in lists]
+        return f"{len(set.intersection(*sets))} of the {len(set.union(*sets))}"
+
+    return Markdown(
+        f"The recorded network and the paper's are furthest apart at **{layer}**. There, {counts(printed[layer])} "
+        f"neurons that the paper's lists name are in all of them; in the recorded lists, {counts(ours[layer])} are. "
+        "One network stands behind each."
+    )
 
 
 def first_of_fc(record: Record, classes: Sequence[str]) -> Markdown:

@@ -16,7 +16,10 @@ def profiled_model(found: Profile) -> Markdown:
         f"{percent(found.attacked)}, on {about['n']:,} images."
     ]
     relative = {name: value for name in found.layers if not math.isnan(value := found.relative(name))}
-    if relative:
+    if len(relative) == 1:
+        (name,) = relative
+        lines.append(f"Relative to its clean output, {code(name)} is moved by {relative[name]:.2f}.")
+    elif relative:
         least, most = min(relative, key=relative.__getitem__), max(relative, key=relative.__getitem__)
         lines.append(
             f"Relative to its clean output, {code(least)} is moved the least ({relative[least]:.2f}) and {code(most)} "
@@ -25,8 +28,9 @@ def profiled_model(found: Profile) -> Markdown:
     uneven = {name: value for name in found.layers if not math.isnan(value := _times_even(found, name))}
     if uneven:
         name = max(uneven, key=uneven.__getitem__)
+        which = "the least alike" if len(uneven) > 1 else "compared"
         lines.append(
-            f"Neurons are the least alike in {code(name)}: its {len(found.omega[name])} sensitive ones of "
+            f"Neurons are {which} in {code(name)}: its {len(found.omega[name])} sensitive ones of "
             f"{found.layers[name].neurons} hold {100 * found.held(name):.0f}% of its sensitivity."
         )
     still = sum(int((sigma == 0).sum()) for sigma in found.sigma.values())

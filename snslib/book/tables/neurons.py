@@ -1,6 +1,6 @@
 """Tables of sensitive neurons: those of each target class, how alike they are, and accuracy with them suppressed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from IPython.display import Markdown
 
@@ -10,9 +10,44 @@ from snslib.book.text import percent, plain
 from snslib.claims import paper
 from snslib.claims.numbers.suppression import WAYS, accuracy_at, best_beta
 from snslib.evaluation.neuron_sets import by_layer, with_one_logit
+from snslib.study import results
 from snslib.study.records import Record
 
 SHOWN = 6  # neurons of a layer and a target, at most
+LOGITS = 10  # of fc in a whole list, at most; so many classes are attacked
+FIRST = {  # captions of the tables of targeted_neurons
+    "tbl-targeted-neurons": (
+        f"Sensitive neurons for each target class, the most sensitive first, at most {SHOWN} shown (Tables 3 and 4 of "
+        "the paper). In fc, the neuron of the target itself is in bold. *Reached* is the share of images that PGD took "
+        "to the target."
+    ),
+    "tbl-recorded-neurons": (
+        f"Recorded, CIFAR-10: sensitive neurons for each target class, the most sensitive first, at most {SHOWN} "
+        "shown. The counterpart of Tables 3 and 4 of the paper."
+    ),
+}
+LISTS: dict[str, tuple[list[str], str]] = {  # layers, or none for all, and captions of whole_lists
+    "tbl-lists-lower": (
+        ["conv1", "conv4", "conv7", "conv11"],
+        "Recorded, CIFAR-10: all sensitive neurons for each target class, the most sensitive first. In bold: in the "
+        "lists of all ten targets. The counterpart of Table 3 of the paper.",
+    ),
+    "tbl-lists-upper": (
+        ["conv13", "fc"],
+        "Recorded, CIFAR-10: the same for the two layers of Table 4 of the paper. The neurons of fc are the logits; in "
+        "bold there: the target.",
+    ),
+    "tbl-lists-narrow": (
+        list(paper.CHANNELS),
+        "Recorded, CIFAR-10: the same for a narrower network. In bold: in the lists of all ten targets; in fc, the "
+        "target.",
+    ),
+    "tbl-recorded-alexnet": (
+        [],
+        "Recorded, Tiny ImageNet: all sensitive neurons of AlexNet for each of ten target classes, the most sensitive "
+        f"first. In bold: in the lists of all ten; in fc, of which the first {LOGITS} are shown, the target.",
+    ),
+}
 BETAS = (1.0, 0.85, 0.7, 0.5)  # of the factors of Fig. 3a
 
 
@@ -44,7 +79,7 @@ def shared_neurons(record: Record) -> Markdown:
     return markdown_table(header, rows, caption, "tbl-shared")
 
 
-def targeted_neurons(record: Record, classes: Sequence[str], caption: str, name: str) -> Markdown:
+def targeted_neurons(record: Record, classes: Sequence[str], name: str) -> Markdown:
     """The most sensitive neurons of each target class, as in the paper's Tables 3 and 4; in fc, the target's in bold.
 
     The layers are those of the paper's tables where the network has them, else all of a network with as few layers, or
@@ -53,7 +88,7 @@ def targeted_neurons(record: Record, classes: Sequence[str], caption: str, name:
     Args:
         record: of :func:`snslib.study.measurements.targeted_neurons`.
         classes: the names of the target classes.
-        caption, name: as in :func:`snslib.book.tables.markdown.markdown_table`.
+        name: one of FIRST, which decides the caption.
     """
     found = record.result
     layers = _shown(list(found["sensitive"]))
@@ -64,9 +99,63 @@ def targeted_neurons(record: Record, classes: Sequence[str], caption: str, name:
             ranked = found["sensitive"][layer][place]
             shown = [f"**{n}**" if layer == "fc" and n == target else str(n) for n in ranked[:SHOWN]]
             cells.append(", ".join(shown) + (", …" if len(ranked) > SHOWN else ""))
-        first = label if label == str(target) else f"{target} ({plain(label)})"
-        rows.append([first, *cells, percent(found["reached"][place])])
-    return markdown_table(["target", *layers, "reached"], rows, caption, name, "l" * (len(layers) + 1) + "r")
+        rows.append([_target(target, label), *cells, percent(found["reached"][place])])
+    return markdown_table(["target", *layers, "reached"], rows, FIRST[name], name, "l" * (len(layers) + 1) + "r")
+
+
+def whole_lists(record: Record, classes: Sequence[str], name: str) -> Markdown:
+    """All sensitive neurons of each target class, the most sensitive first, as in the paper's Tables 3 and 4.
+
+    In bold are those in the lists of all targets; in fc, whose lists are rankings of all logits and are cut after
+    LOGITS, the target.
+
+    Args:
+        record: of :func:`snslib.study.measurements.targeted_neurons`.
+        classes: the names of the target classes.
+        name: one of LISTS, which decides the layers and the caption.
+    """
+    found, (layers, caption) = record.result, LISTS[name]
+    layers = layers or list(found["sensitive"])
+    common = {layer: set.intersection(*map(set, found["sensitive"][layer])) for layer in layers}
+    rows = []
+    for place, (target, label) in enumerate(zip(found["targets"], classes, strict=True)):
+        row = [_target(target, label)]
+        for layer in layers:
+            ranked, bold = found["sensitive"][layer][place], common[layer]
+            cut = len(ranked)
+            if layer == "fc":
+                bold, cut = {target}, LOGITS
+            shown = [f"**{neuron}**" if neuron in bold else str(neuron) for neuron in ranked[:cut]]
+            row.append(", ".join(shown) + (", …" if len(ranked) > cut else ""))
+        rows.append(row)
+    return markdown_table(["target", *layers], rows, caption, name, "l" * (len(layers) + 1))
+
+
+def lists_in_common(records: Mapping[str, Record]) -> Markdown:
+    """How many neurons of a layer are in a target's list, in any target's and in every target's, beside the paper's.
+
+    The layers are those of the paper's Tables 3 and 4, without fc, whose lists have all of its neurons.
+
+    Args:
+        records: folder of ``results/`` to record of :func:`snslib.study.measurements.targeted_neurons`.
+    """
+    networks = {"paper": paper.targeted_neurons()}
+    networks |= {f"width {results.width_of(folder)}": record.result["sensitive"] for folder, record in records.items()}
+    rows = []
+    for layer in [layer for layer in paper.CHANNELS if layer != "fc"]:
+        row = [layer]
+        for lists in networks.values():
+            sets = [set(neurons) for neurons in lists[layer]]
+            least, most = min(map(len, sets)), max(map(len, sets))
+            row.append(str(least) if least == most else f"{least}–{most}")
+            row += [str(len(set.union(*sets))), str(len(set.intersection(*sets)))]
+        rows.append(row)
+    header = [column for title in networks for column in (f"{title}: in a list", "in any", "in all")]
+    caption = (
+        "Recorded, CIFAR-10: how many sensitive neurons of VGG-16 a target's list names, how many are in the list of "
+        "any of the ten targets, and how many in all ten: the paper's Tables 3 and 4, and networks of ours."
+    )
+    return markdown_table(["layer", *header], rows, caption, "tbl-lists-common")
 
 
 def accuracy_by_beta(record: Record) -> Markdown:
@@ -85,6 +174,11 @@ def accuracy_by_beta(record: Record) -> Markdown:
     header = ["attack", "made", *(f"β {beta:g}" for beta in BETAS), "best", "at β"]
     caption = "Accuracy at four values of β, and the best of all values tried."
     return markdown_table(header, rows, caption, "tbl-suppression", "llrrrrrr")
+
+
+def _target(target: int, label: str) -> str:
+    """A target class by number and name, which may be its number."""
+    return label if label == str(target) else f"{target} ({plain(label)})"
 
 
 def _of(chosen: int, neurons: int) -> str:
