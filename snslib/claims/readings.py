@@ -1,4 +1,4 @@
-"""The claims about SNS under each reading of Algorithm 1, by the criteria of the scorecard."""
+"""The readings of Algorithm 1: the rows that each has, and the claims about SNS by the criteria of the scorecard."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +34,42 @@ READINGS = {
     "to the letter": Reading("sns_sen_cls", "sns_all_cls", "sns_sen_adv"),
     "online": Reading("sns_sen_cls_online", "sns_all_cls_online", "sns_sen_adv_online"),
     "re-selected": Reading("reselected_cls_online", "sns_all_cls_online", "reselected_adv_online"),
+}
+
+# Every reading that has a row: what all rows of a group share, to what a row differs in. Groups begin with the same
+# training without the SNS loss, where that was planned.
+BY_TRAINING = {
+    "Eq. 10; x' made once; layers below conv8 locked": {
+        "λ = 0": "control_cls",
+        "chosen once": "sns_sen_cls",
+        "chosen once, literal sum": "sum_cls",
+        "re-selected": "reselected_cls",
+        "all neurons": "sns_all_cls",
+    },
+    "Eq. 10; x' made at every step; all layers trained": {
+        "chosen once": "sns_sen_cls_online",
+        "re-selected": "reselected_cls_online",
+        "re-selected, one pass": "reselected_cls_online_one_pass",
+        "at random, redrawn": "redrawn_cls_online",
+        "all neurons": "sns_all_cls_online",
+    },
+    "Eq. 11; x' made once; layers below conv8 locked": {
+        "λ = 0": "control_adv",
+        "λ = 0, one pass": "control_adv_one_pass",
+        "chosen once": "sns_sen_adv",
+        "chosen once, one pass": "sns_sen_adv_one_pass",
+        "chosen once, literal sum": "sum_adv",
+        "re-selected": "reselected_adv",
+    },
+    "Eq. 11; x' made at every step; all layers trained": {
+        "λ = 0, PAT from vanilla": "control_adv_online",
+        "chosen once": "sns_sen_adv_online",
+        "at random, once": "random_adv_online",
+        "re-selected": "reselected_adv_online",
+        "re-selected, one pass": "reselected_adv_online_one_pass",
+        "at random, redrawn": "redrawn_adv_online",
+    },
+    "Without the SNS loss, from random weights": {"vanilla": "vanilla", "PAT": "pat", "ALP": "alp"},
 }
 
 

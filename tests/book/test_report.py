@@ -24,7 +24,7 @@ RESULT = {"clean": 0.9, "step_ll": 0.5, "mi_fgsm": 0.4, "pgd": 0.125, "fgsm": 0.
 def test_a_table_is_numbered_and_aligned() -> None:
     lines = tables.markdown_table(["a", "b"], [["x", "1"]], "What it is.", "tbl-table2").data.splitlines()
     assert lines == [
-        *("**Table 6.7.** What it is. <!-- tbl-table2 -->", ""),
+        *("**Table 6.8.** What it is. <!-- tbl-table2 -->", ""),
         *("| a | b |", "| :-- | --: |", "| x | 1 |"),
     ]
     assert tables.markdown_table(["a"], [], "Mine.", "tbl-x").data.startswith("**Table.** Mine.")

@@ -10,6 +10,7 @@ from snslib.book.findings.defenses import (
 )
 from snslib.book.findings.neurons import (
     first_of_fc,
+    lists_beside_paper,
     lost_regions,
     paper_lists,
     permutation_tests,
@@ -19,6 +20,7 @@ from snslib.book.findings.neurons import (
     weights_for_target,
 )
 from snslib.book.findings.own_model import profiled_model
+from snslib.book.findings.readings import all_readings
 from snslib.book.findings.remedies import (
     effect_of_remedies,
     neurons_driven_away,
@@ -43,13 +45,14 @@ from snslib.book.findings.sensitivity import (
     raw_and_relative,
     selections_of_halves,
 )
-from snslib.book.findings.speed import speed_devices
+from snslib.book.findings.speed import speed_devices, speed_on_gpu
 from snslib.book.findings.stabilising import sns_training
 from snslib.book.findings.training import less_sensitive, less_sensitive_under_each, less_sensitive_with_sns
 
 __all__ = [
     "added_by_transfer",
     "after_all_attacks",
+    "all_readings",
     "along_gradient",
     "average_first",
     "best_settings",
@@ -62,6 +65,7 @@ __all__ = [
     "less_sensitive",
     "less_sensitive_under_each",
     "less_sensitive_with_sns",
+    "lists_beside_paper",
     "lost_regions",
     "lowest_under_attack",
     "masked_gradients",
@@ -82,6 +86,7 @@ __all__ = [
     "sns_training",
     "sources_elsewhere",
     "speed_devices",
+    "speed_on_gpu",
     "statistics_of_batchnorm",
     "targeted_attacks",
     "vanilla_under_attack",

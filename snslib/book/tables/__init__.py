@@ -11,8 +11,15 @@ from snslib.book.tables.defenses import (
     table2_recorded,
 )
 from snslib.book.tables.markdown import markdown_table
-from snslib.book.tables.neurons import accuracy_by_beta, shared_neurons, targeted_neurons
+from snslib.book.tables.neurons import (
+    accuracy_by_beta,
+    lists_in_common,
+    shared_neurons,
+    targeted_neurons,
+    whole_lists,
+)
 from snslib.book.tables.own_model import models_tried, profiled_layers
+from snslib.book.tables.readings import all_readings
 from snslib.book.tables.robustness import (
     adaptive_attack,
     alp_beside_pat,
@@ -30,6 +37,7 @@ from snslib.book.tables.speed import (
     speed_aims,
     speed_attacks,
     speed_epoch,
+    speed_gpu,
     speed_kernels,
     speed_pages,
     speed_passes,
@@ -43,6 +51,7 @@ __all__ = [
     "accuracy",
     "accuracy_by_beta",
     "adaptive_attack",
+    "all_readings",
     "alp_beside_pat",
     "attacks_at_work",
     "before_and_after",
@@ -63,6 +72,7 @@ __all__ = [
     "gradient_checks",
     "harder_attacks",
     "layer_shapes",
+    "lists_in_common",
     "markdown_table",
     "models_tried",
     "most_sensitive",
@@ -74,6 +84,7 @@ __all__ = [
     "speed_aims",
     "speed_attacks",
     "speed_epoch",
+    "speed_gpu",
     "speed_kernels",
     "speed_pages",
     "speed_passes",
@@ -88,4 +99,5 @@ __all__ = [
     "table2_recorded",
     "targeted_neurons",
     "vanilla_beside_paper",
+    "whole_lists",
 ]

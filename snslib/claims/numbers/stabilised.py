@@ -18,12 +18,13 @@ Measurement = Mapping[str, Mapping[str, Sequence[float]]]  # name to layer to on
 Found = Mapping[str, Mapping[tuple[str, int], Record]]  # measurement to row and seed to record
 
 
-def neuron_states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float]]:
+def neuron_states(folder: str, rows: Iterable[str], every: bool = False) -> dict[str, dict[str, float]]:
     """Accuracy of rows and the state of the neurons that SNS stabilises, of those rows where all of it is recorded.
 
     Args:
         folder: such as "cifar10/vgg16-w0.25", whose SNS rows stabilise the same layers.
         rows: published rows; without any SNS row in the folder, none is in the result.
+        every: look at all neurons of the stabilised layers, whichever the row stabilises.
 
     Returns:
         Row to accuracy "clean", on "fixed" x', under "pgd" and under the "strong" PGD, and to what
@@ -40,7 +41,7 @@ def neuron_states(folder: str, rows: Iterable[str]) -> dict[str, dict[str, float
     states: dict[str, list[dict[str, float]]] = {}
     for row, seed in found["sensitivity"]:
         if layers is not None and _is_complete(found, row, seed):
-            states.setdefault(row, []).append(_state(found, row, seed, layers))
+            states.setdefault(row, []).append(_state(found, row, seed, layers, every))
     return {
         row: {"seeds": len(states[row])}
         | {name: _mean([state[name] for state in states[row]]) for name in states[row][0]}
@@ -104,14 +105,15 @@ def _is_complete(found: Found, row: str, seed: int) -> bool:
     return all((name, seed) in found[what] for what, name in needed)
 
 
-def _state(found: Found, row: str, seed: int, layers: Iterable[str]) -> dict[str, float]:
+def _state(found: Found, row: str, seed: int, layers: Iterable[str], every: bool) -> dict[str, float]:
     """What :func:`neuron_states` has of one network."""
     measured, vanilla = found["sensitivity"][row, seed], found["sensitivity"]["vanilla", seed]
     selected = found["selection"]["vanilla", seed].result["sigma"]
     sns = measured.config["trained"].get("sns", {})
     sigma = {layer: torch.tensor(selected[layer]) for layer in layers}
     which = sns.get("neurons", "sensitive")
-    chosen = choose_neurons(sigma, ANEW.get(which, which), sns.get("fraction", 0.1), seed)
+    fraction = 1.0 if every else sns.get("fraction", 0.1)
+    chosen = choose_neurons(sigma, ANEW.get(which, which), fraction, seed)
     accuracy = found["accuracy"][row, seed].result
     variance = found["variance"].get((row, seed))
     return {
