@@ -1,4 +1,4 @@
-"""Run the notebooks and make the pages of the book: what make book does.
+"""Run the notebooks and make the pages of the book and the slides: what make book does.
 
     python book/build.py [NAME=VALUE ...]
 
@@ -19,6 +19,7 @@ def main() -> None:
     with execute.alone(execute.LOCK, "build of the book"):
         execute.make_notebooks()
         make_pages()
+        make_slides()
     print(f"\nThe book is at {(PAGES / 'index.html').as_uri()}")
     print(f"or, after {sys.executable} -m http.server --directory {PAGES}, at http://localhost:8000")
 
@@ -38,6 +39,14 @@ def make_pages() -> None:
             pages.terminate()
     if status:
         sys.exit(status)
+
+
+def make_slides() -> None:
+    """The slides that the page for teachers links to; the student edition has neither."""
+    if (PAGES / "teaching.html").exists():
+        import slides  # takes seconds to import
+
+        slides.make(execute.ROOT, PAGES)
 
 
 if __name__ == "__main__":

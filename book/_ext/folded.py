@@ -1,20 +1,23 @@
 """Fold what need not be read at once: native `<details>` on the book's pages, which work without scripts.
 
 A section is folded below its heading where the comment `<!-- details -->` stands above that heading, and a table of
-more than ROWS rows below its caption. Headings keep their numbers, addresses and entries in the tables of contents, and
-`_assets/folded.js` opens what a link leads into. The picture of a figure gets a box that scrolls on a narrow screen.
+more than ROWS rows below its caption. In the student edition, a section with `<!-- predict -->` above its heading is
+covered by a line that asks for a prediction first. Headings keep their numbers, addresses and entries in the tables of
+contents, and `_assets/folded.js` opens what a link leads into. The picture of a figure gets a box that scrolls on a
+narrow screen.
 """
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-MARK = "<!-- details -->"
+MARK, PREDICT = "<!-- details -->", "<!-- predict -->"
+ASKED = "Covered: write down first what you expect to find here."
 ROWS = 10
 OPEN, CLOSE = '<details class="folded {}">\n<summary>', "</details>"
 
 
-def marked_sections(doctree: nodes.document, page: str) -> list[nodes.section]:
+def marked_sections(doctree: nodes.document, page: str, mark: str) -> list[nodes.section]:
     """The sections whose headings come right after a mark; the marks are taken away.
 
     Raises:
@@ -23,7 +26,7 @@ def marked_sections(doctree: nodes.document, page: str) -> list[nodes.section]:
     found: list[nodes.section] = []
     is_marked = False
     for node in list(doctree.findall(nodes.Element)):
-        if isinstance(node, nodes.raw) and node.astext().strip() == MARK:
+        if isinstance(node, nodes.raw) and node.astext().strip() == mark:
             node.parent.remove(node)
             is_marked = True
         elif is_marked and isinstance(node, nodes.section):
@@ -32,13 +35,19 @@ def marked_sections(doctree: nodes.document, page: str) -> list[nodes.section]:
         elif is_marked and not isinstance(node, nodes.target):
             break
     if is_marked:
-        raise ExtensionError(f"{page}: {MARK} goes on the line above a heading, or above its label")
+        raise ExtensionError(f"{page}: {mark} goes on the line above a heading, or above its label")
     return found
 
 
 def fold_section(section: nodes.section) -> None:
     place = section.first_child_matching_class(nodes.title)
     section[place : place + 1] = [_html(OPEN.format("folded-section")), section[place], _html("</summary>")]
+    section += _html(CLOSE)
+
+
+def cover_section(section: nodes.section) -> None:
+    place = section.first_child_matching_class(nodes.title) + 1
+    section[place:place] = [_html(OPEN.format("covered")), nodes.inline("", ASKED), _html("</summary>")]
     section += _html(CLOSE)
 
 
@@ -81,8 +90,11 @@ def fold(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Fold a page of HTML, when its references are resolved and its headings are in the tables of contents."""
     if app.builder.format != "html":
         return
-    for section in marked_sections(doctree, page):
+    for section in marked_sections(doctree, page, MARK):
         fold_section(section)
+    for section in marked_sections(doctree, page, PREDICT):
+        if "student" in app.tags:
+            cover_section(section)
     for figure in doctree.findall(nodes.figure):
         box_picture(figure)
     unfold_below(doctree)

@@ -14,8 +14,8 @@ def section(name: str, *content: nodes.Node) -> nodes.section:
     return nodes.section("", nodes.title(text=name), *content, ids=[name])
 
 
-def mark() -> nodes.raw:
-    return nodes.raw("", folded.MARK, format="html")
+def mark(text: str = folded.MARK) -> nodes.raw:
+    return nodes.raw("", text, format="html")
 
 
 def table(rows: int, label: str = "tbl-a") -> nodes.table:
@@ -23,10 +23,11 @@ def table(rows: int, label: str = "tbl-a") -> nodes.table:
     return nodes.table("", nodes.title(text="A caption."), nodes.tgroup("", body, cols=1), ids=[label])
 
 
-def fold(*content: nodes.Node, builder: str = "html") -> nodes.section:
+def fold(*content: nodes.Node, builder: str = "html", tags: tuple[str, ...] = ()) -> nodes.section:
     page = nodes.document(None, None, "", section("page", *content))
     app = SimpleNamespace(
         builder=SimpleNamespace(format=builder),
+        tags=tags,
         env=SimpleNamespace(toc_fignumbers={"one": {"table": {"tbl-a": (2, 1)}}}),
         config=SimpleNamespace(numfig_format={"table": "Table %s"}),
     )
@@ -60,6 +61,19 @@ def test_a_mark_without_a_heading_is_an_error() -> None:
     for content in ([mark(), nodes.paragraph(text="Text."), section("more")], [section("more"), mark()]):
         with pytest.raises(ExtensionError, match="one: <!-- details --> goes on the line above a heading"):
             fold(*content)
+
+
+def test_what_is_to_be_predicted_is_covered_in_the_student_edition_alone() -> None:
+    def page(tags: tuple[str, ...]) -> nodes.section:
+        first = section("first", nodes.paragraph(text="The result."), mark(folded.PREDICT))
+        return fold(mark(folded.PREDICT), first, section("second", nodes.paragraph(text="More.")), tags=tags)
+
+    assert [html(part) for part in page(())[1:]] == [["title", "paragraph"], ["title", "paragraph"]]
+    for part in page(("student",))[1:]:
+        before, summary, after, text, end = html(part)[1:]
+        assert (before, after, end) == ('<details class="folded covered">\n<summary>', "</summary>", "</details>")
+        assert (part[0].tagname, summary, text) == ("title", "inline", "paragraph")
+        assert part[2].astext() == folded.ASKED
 
 
 def test_a_long_table_is_folded_below_its_number_and_caption() -> None:

@@ -45,27 +45,27 @@ def test_sessions_have_ninety_minutes() -> None:
     assert len(tables) == 1 + 2 + 4
     for table in tables:
         assert sum(map(int, re.findall(r"^\| (\d+) \|", table, re.M))) == 90
+        assert re.findall(r"^\| (\d+) \| set up, questions \|", table, re.M) == ["10"]
         for minutes, exercise in re.findall(r"^\| (\d+) \| exercise .*\((\d+) minutes\)", table, re.M):
             assert minutes == exercise
 
 
 def test_the_code_of_the_pages_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (verdict,) = python_of(TEACHING)
-    exec(verdict, {})
-    assert capsys.readouterr().out == "Not yet: x' is the same as x: nothing was added to it.\n"
-    seconds, check = python_of(PAPER_SCALE)
+    seconds, check, cluster = python_of(PAPER_SCALE)
     exec(seconds, {})
     assert re.search(r"^vanilla: 20 epochs, \d+ minutes$", capsys.readouterr().out, re.M)
     compile(check, "check", "exec")  # it needs CIFAR-10
+    compile(cluster, "cluster", "exec")  # it needs Slurm
 
 
 def test_the_commands_have_known_settings_and_rows() -> None:
     commands = re.findall(r"^make reproduce (.+)$", PAPER_SCALE.replace("\\\n", ""), re.M)
-    assert len(commands) == 14
+    assert len(commands) == 15
     for command in commands:
         given: dict[str, Any] = dict(part.lower().split("=") for part in command.split())
         float(given.pop("hours", "1"))
         int(given.pop("jobs", "1"))
+        given.pop("scheduler", "")
         rows = given.pop("rows", "vanilla").split(",")
         assert set(rows) <= set(rows_for(settings.from_parameters(given).model))
 
