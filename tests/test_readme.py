@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from snslib.book import labels
 from snslib.claims import paper
 from snslib.claims.records import accuracy_of
 from snslib.study import results
@@ -38,7 +39,7 @@ def test_a_row_of_the_table_has_the_recorded_numbers(place: int, folder: str, ro
 def test_what_it_leads_to_is_there() -> None:
     for path in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / path).exists(), path
-    pages = re.findall(r"snslib\.github\.io/neuron-sensitivity/([\w/]+)\.html", README)
+    pages = re.findall(rf"{re.escape(labels.SITE)}([\w/]+)\.html", README)
     assert pages
     for page in pages:
         name = Path(page).name

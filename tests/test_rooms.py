@@ -13,8 +13,8 @@ import snslib
 PACKAGE = Path(snslib.__file__).parent
 CORE = (
     *("arguments", "attacks", "data", "disk", "ending", "files", "hooks", "inference", "kernels", "logits", "losses"),
-    *("folding", "means", "neurons", "overlap"),
-    *("locks", "passes", "sensitivity"),
+    *("folding", "graphs", "means", "neurons", "overlap"),
+    *("locks", "passes", "precision", "sensitivity"),
 )
 ROOMS = {name: 0 for name in CORE} | {
     "training": 1,

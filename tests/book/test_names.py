@@ -200,3 +200,18 @@ def test_a_source_has_the_same_elements_whatever_a_record_says_of_itself(name: s
 def test_a_source_says_what_a_record_says_of_itself() -> None:
     line = source(Record("accuracy", {}, CONFIG, data={"name": "digits", "origin": "here"})).data
     assert line == "*Computed live: digits (here) · VGG-16 at width 1 · trained in float32 · eps 8/255 · seed 0 · 0 s*"
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({"device": "cuda, a GPU"}, " · measured in float32 with convolutions in TF32 · "),  # a record from before
+        ({"device": "cuda, a GPU", "precision": "tf32"}, " · measured in tf32 · "),
+        ({"device": "cuda, a GPU", "precision": "float32"}, ""),
+        ({"device": "cpu, 2 CPU threads"}, ""),
+    ],
+)
+def test_a_source_says_where_a_measurement_was_rounded(about: dict[str, str], said: str) -> None:
+    line = source(Record("accuracy", {}, CONFIG, data={"name": "digits", "origin": "here"}, provenance=about)).data
+    assert ("measured" in line) == bool(said)
+    assert said in line

@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 import papermill
 import pytest
+import yaml
 from chapters import NOTEBOOKS, myst, read
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -20,6 +21,7 @@ from snslib.study import settings
 from snslib.study.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
 CHAPTERS = [path for path in NOTEBOOKS if path.name[0].isdigit()]
 SMALL = {
     "width": 0.0625,
@@ -69,7 +71,7 @@ INSTALL = code_cells(NOTEBOOKS[0])[0].source
 
 
 def test_the_cell_that_finds_the_library_is_short() -> None:
-    assert len(INSTALL.split("\n")) - INSTALL.count("\n\n") <= 8
+    assert len(INSTALL.split("\n")) - INSTALL.count("\n\n") <= 13
 
 
 @pytest.fixture
@@ -83,14 +85,17 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    git = tmp_path / "bin" / "git"
-    git.parent.mkdir()
-    git.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\necho fatal: no network >&2\nexit 128\n')
-    git.chmod(0o755)
-    monkeypatch.setenv("PATH", str(git.parent), prepend=os.pathsep)
+    program(tmp_path / "bin" / "git", f'echo "$@" >> {tmp_path}/asked\necho fatal: no network >&2\nexit 128')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
     return tmp_path
+
+
+def program(path: Path, script: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
 
 
 def test_where_the_library_is_installed_nothing_happens(capfd: pytest.CaptureFixture[str]) -> None:
@@ -100,26 +105,49 @@ def test_where_the_library_is_installed_nothing_happens(capfd: pytest.CaptureFix
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("folder", ["", "notebooks", "notebooks/of a student"])
 def test_a_notebook_in_a_checkout_takes_the_library_from_there(
-    elsewhere: Path, capfd: pytest.CaptureFixture[str]
+    elsewhere: Path, folder: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (elsewhere / "snslib").mkdir()
+    (elsewhere / folder).mkdir(exist_ok=True)
+    monkeypatch.chdir(elsewhere / folder)
     assert InteractiveShell().run_cell(INSTALL).success
     assert str(elsewhere) in sys.path
     assert not (elsewhere / "asked").exists()
     assert capfd.readouterr() == ("", "")
 
 
-def test_without_a_network_one_line_says_so(
-    elsewhere: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_notebook_alone_fetches_the_repository_that_is_asked_for_and_goes_on_where_that_ended(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    python = elsewhere / "bin" / "python"
+    program(python, f'echo "$@" >> {elsewhere}/asked\ntest -f {elsewhere}/online')  # pip, at first without a network
+    program(elsewhere / "bin" / "git", f'echo "$@" >> {elsewhere}/asked\nmkdir -p neuron-sensitivity/snslib')
+    monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setenv("SNSLIB_REPOSITORY", "https://example.org/fork")
-    InteractiveShell().run_cell(INSTALL)
+    target = elsewhere / "notebooks" / "neuron-sensitivity"
+    clone, install = f"clone -q --depth 1 https://example.org/fork {target}", f"-m pip install -q -e {target}[book]"
+    failed = InteractiveShell().run_cell(INSTALL).error_in_exec
+    assert "fetched from https://example.org/fork (no reason given): connect" in str(failed)
+    (elsewhere / "online").touch()
+    assert InteractiveShell().run_cell(INSTALL).success
+    assert (elsewhere / "asked").read_text().splitlines() == [clone, install, install]
+    assert sys.path[-1] == str(target)
+    assert InteractiveShell().run_cell(INSTALL).success  # found, so nothing is asked again
+    assert len((elsewhere / "asked").read_text().splitlines()) == 3
+
+
+def test_without_a_network_one_line_says_so_with_the_remedy_and_nothing_after_it_runs(
+    elsewhere: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = InteractiveShell().run_cell(INSTALL)
     out, err = capfd.readouterr()
-    assert " ".join((out + err).split()) == (
-        "snslib cannot be fetched from https://example.org/fork: is there a network?"
+    assert (out + err).strip() == (
+        f"snslib is not here, and cannot be fetched from {REPOSITORY} (fatal: no network): connect to the network and "
+        "run this cell again, or open this notebook in the folder notebooks/ of a copy of the whole repository."
     )
-    assert (elsewhere / "asked").read_text() == "clone -q --depth 1 https://example.org/fork neuron-sensitivity\n"
+    assert not done.success
 
 
 def lines_of_code(cell: nbformat.NotebookNode) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from markdown import table_rows
 
-from snslib.book import findings, tables
+from snslib.book import findings, labels, tables
 from snslib.claims import claims
 from snslib.claims.claims import Claim
 from snslib.claims.criteria.outcome import Outcome
@@ -20,7 +20,7 @@ RECORD = Record(
 )
 SOURCE = "*Recorded: cifar10 (a copy), vgg16 at width 0.25 · seeds 0 · measured on 2,000 images · cpu · commits abc*"
 
-CHAPTER = "[{}](https://snslib.github.io/neuron-sensitivity/executed/03_sensitive_neurons.html)"
+CHAPTER = f"[{{}}]({labels.SITE}executed/03_sensitive_neurons.html)"
 
 
 def claim(number: int) -> Claim:
