@@ -56,7 +56,7 @@ README = """\
 {notes}
 ## Set up
 
-Python {python} or newer is needed, and about 1 GB of disk. In this folder, on Linux or macOS, and on Windows in
+Python {python} or newer is needed, and about 2 GB of disk. In this folder, on Linux or macOS, and on Windows in
 [WSL](https://learn.microsoft.com/windows/wsl/install):
 
 ```
