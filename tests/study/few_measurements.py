@@ -13,4 +13,6 @@ def few(of_row: Networks, name: str) -> list[Callable[[], Record]]:
     return [lambda: measure.accuracy(of_row, reproduction.ROWS[name].defense)]
 
 
-reproduction._measurements = few
+def dask_setup(worker: object) -> None:
+    """Dask calls it when the worker starts."""
+    reproduction._measurements = few
