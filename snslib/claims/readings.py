@@ -39,21 +39,21 @@ READINGS = {
 # Every reading that has a row: what all rows of a group share, to what a row differs in. Groups begin with the same
 # training without the SNS loss, where that was planned.
 BY_TRAINING = {
-    "Eq. 10; x' made once; layers below conv8 locked": {
+    "Eq. 10, x' made once, layers below conv8 locked": {
         "λ = 0": "control_cls",
         "chosen once": "sns_sen_cls",
         "chosen once, literal sum": "sum_cls",
         "re-selected": "reselected_cls",
         "all neurons": "sns_all_cls",
     },
-    "Eq. 10; x' made at every step; all layers trained": {
+    "Eq. 10, x' made at every step, all layers trained": {
         "chosen once": "sns_sen_cls_online",
         "re-selected": "reselected_cls_online",
         "re-selected, one pass": "reselected_cls_online_one_pass",
         "at random, redrawn": "redrawn_cls_online",
         "all neurons": "sns_all_cls_online",
     },
-    "Eq. 11; x' made once; layers below conv8 locked": {
+    "Eq. 11, x' made once, layers below conv8 locked": {
         "λ = 0": "control_adv",
         "λ = 0, one pass": "control_adv_one_pass",
         "chosen once": "sns_sen_adv",
@@ -61,7 +61,7 @@ BY_TRAINING = {
         "chosen once, literal sum": "sum_adv",
         "re-selected": "reselected_adv",
     },
-    "Eq. 11; x' made at every step; all layers trained": {
+    "Eq. 11, x' made at every step, all layers trained": {
         "λ = 0, PAT from vanilla": "control_adv_online",
         "chosen once": "sns_sen_adv_online",
         "at random, once": "random_adv_online",
