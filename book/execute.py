@@ -146,9 +146,9 @@ def declared_parameters(notebook: NotebookNode) -> set[str]:
 
 
 def library_files(root: Path) -> Iterator[Path]:
-    """Every file of snslib, code and data, and every recorded result, in a fixed order."""
-    for folder in ("snslib", "results"):
-        for path in sorted((root / folder).rglob("*")):
+    """Every file of snslib, code and data, every recorded result, and the goals of speed, in a fixed order."""
+    for folder, pattern in (("snslib", "*"), ("results", "*"), ("benchmarks", "*.json")):
+        for path in sorted((root / folder).rglob(pattern)):
             if path.is_file() and "__pycache__" not in path.parts:
                 yield path
 

@@ -123,7 +123,7 @@ def test_students_have_neither_notes_nor_tests_nor_weights_nor_outputs(students:
     assert {name.partition("/")[0] for name in students} == {
         *(path.name for path in ROOT.glob("LICENSE*")),
         *("README.md", "pyproject.toml", "requirements.txt"),
-        *("exercises", "notebooks", "results", "snslib"),
+        *("benchmarks", "exercises", "notebooks", "results", "snslib"),
     }
     assert not [name for name in students if name.endswith((".safetensors", ".pyc")) or "/." in name]
     for name in students:
