@@ -71,6 +71,7 @@ BY_TRAINING = {
     },
     "Without the SNS loss, from random weights": {"vanilla": "vanilla", "PAT": "pat", "ALP": "alp"},
 }
+EVERY_ROW = tuple(row for group in BY_TRAINING.values() for row in group.values())
 
 
 def by_reading(folder: str, narrow: str | None = None) -> list[tuple[Claim, dict[str, Outcome]]]:

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 
 from IPython.display import Markdown
 
-from snslib.book.findings.robustness import RULE
+from snslib.book.findings.robustness import NOT_RUN, RULE
 from snslib.book.text import percent
 from snslib.claims.criteria.robust import is_robust
 from snslib.claims.numbers.robustness import lowest_accuracy
 from snslib.claims.numbers.stabilised import neuron_states
-from snslib.claims.readings import BY_TRAINING
+from snslib.claims.readings import EVERY_ROW
 from snslib.study.rows import READINGS, ROWS
 from snslib.training.objectives import ANEW
 
@@ -22,10 +22,9 @@ def all_readings(folder: str) -> Markdown:
     Args:
         folder: such as "cifar10/vgg16-w0.25".
     """
-    rows = [row for group in BY_TRAINING.values() for row in group.values()]
-    states = neuron_states(folder, rows, every=True)
+    states = neuron_states(folder, EVERY_ROW, every=True)
     if "pat" not in states:
-        return Markdown("*Not run yet.*")
+        return Markdown(NOT_RUN)
     paragraphs = [*_reselected(states), *_robust(folder, states), _left_out(states)]
     return Markdown("\n\n".join(paragraphs))
 
@@ -69,6 +68,6 @@ def _robust(folder: str, states: Mapping[str, State]) -> Iterable[str]:
 
 
 def _left_out(states: Mapping[str, State]) -> str:
-    missing = [ROWS[row].label for group in BY_TRAINING.values() for row in group.values() if row not in states]
+    missing = [ROWS[row].label for row in EVERY_ROW if row not in states]
     text = "Each row is one network, but where the table says more; what another seed would give, it does not show."
     return f"{text} Not trained yet: {'; '.join(missing)}." if missing else text

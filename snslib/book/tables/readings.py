@@ -6,7 +6,7 @@ from snslib.book.tables.markdown import markdown_table
 from snslib.book.text import digits, percent, with_seeds
 from snslib.claims.numbers.robustness import accuracies_by_seed
 from snslib.claims.numbers.stabilised import neuron_states
-from snslib.claims.readings import BY_TRAINING
+from snslib.claims.readings import BY_TRAINING, EVERY_ROW
 
 
 def all_readings(folder: str) -> Markdown:
@@ -15,8 +15,7 @@ def all_readings(folder: str) -> Markdown:
     Args:
         folder: such as "cifar10/vgg16-w0.25"; what is not recorded there has no line.
     """
-    rows = [row for group in BY_TRAINING.values() for row in group.values()]
-    chosen, every = (neuron_states(folder, rows, all_of_them) for all_of_them in (False, True))
+    chosen, every = (neuron_states(folder, EVERY_ROW, all_of_them) for all_of_them in (False, True))
     accuracies = {row: accuracies_by_seed(folder, row) for row in chosen}
     columns = max((list(of_row) for of_row in accuracies.values()), key=len, default=["clean"])
     lines = []
