@@ -1,6 +1,5 @@
 """Points of a sweep: their settings, and their runs on the workers of a Dask cluster, who send back what they make."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 import execute
 from execute import ROOT
 
+from snslib import locks
 from snslib.study import cluster, parcels, records, room, settings
 from snslib.study import measurements as measure
 from snslib.study.networks import Networks
@@ -102,6 +102,5 @@ def keep(target: Path, point: dict[str, Any], left: Parcel, made: Parcel) -> Non
             "give both the same files, in the folder that SNSLIB_DATA names"
         )
     for content, path in zip(left.values(), (target, target.with_suffix(".run.json")), strict=True):
-        draft = target.with_suffix(".partial")
-        draft.write_bytes(content)
-        os.replace(draft, path)
+        with locks.written_beside(path) as new:
+            new.write_bytes(content)
